@@ -1,0 +1,147 @@
+//! Complaints about policy and configuration files: what, where, and what to do about it.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How bad it is. Only errors make `check` fail and keep a policy from being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The policy cannot be served.
+    Error,
+    /// The policy can be served; something in it is probably not meant.
+    Warning,
+    /// Something worth knowing.
+    Note,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The file, as the user named it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Length in characters of what is meant; 0 where only the start is known.
+    pub length: u32,
+    /// The place as a path in the document, such as `$.roles.sales.permissions[1].mask`.
+    pub path: String,
+}
+
+/// One complaint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A stable name such as `unknown-label`.
+    pub code: &'static str,
+    /// What is wrong: lower case, no final stop, user input in backticks.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Where it is, when it is in a file.
+    pub place: Option<Place>,
+    /// Other places that matter, such as the first of two duplicates.
+    pub related: Vec<(Place, String)>,
+}
+
+impl Diagnostic {
+    /// An error with a stable code and a message.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message)
+    }
+
+    /// A warning with a stable code and a message.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message)
+    }
+
+    fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity, code, message: message.into(), help: None, place: None, related: Vec::new() }
+    }
+
+    /// Adds the place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds another place that matters, and why.
+    #[must_use]
+    pub fn related(mut self, place: Place, why: impl Into<String>) -> Self {
+        self.related.push((place, why.into()));
+        self
+    }
+}
+
+/// All complaints about a set of files, and the files' texts for showing the lines.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    diagnostics: Vec<Diagnostic>,
+    sources: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl Report {
+    /// Remembers a file's text, so that complaints about it can show the line.
+    pub fn source(&mut self, file: Arc<str>, text: Arc<str>) {
+        self.sources.push((file, text));
+    }
+
+    /// Adds a complaint.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Takes over everything another report holds.
+    pub fn extend(&mut self, other: Report) {
+        self.diagnostics.extend(other.diagnostics);
+        self.sources.extend(other.sources);
+    }
+
+    /// Whether anything in it keeps the policy from being served.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// Sorts by place (file, line, column) and removes repetitions.
+    pub fn sort(&mut self) {
+        self.diagnostics
+            .sort_by(|a, b| (&a.place, a.severity, &a.message).cmp(&(&b.place, b.severity, &b.message)));
+        self.diagnostics.dedup();
+    }
+
+    /// The complaints, in the order they stand.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// The text of a file that was given to [`Report::source`].
+    pub fn text(&self, file: &str) -> Option<&str> {
+        self.sources.iter().find(|(name, _)| name.as_ref() == file).map(|(_, text)| text.as_ref())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// The candidate a misspelled `name` probably meant, for "did you mean".
+pub fn suggest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

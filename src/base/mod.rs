@@ -1,0 +1,10 @@
+//! What everything else stands on and what does no I/O: secrets that cannot be printed, the clock, and
+//! diagnostics with their places.
+
+mod clock;
+mod diagnostic;
+mod secret;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use diagnostic::{Diagnostic, Place, Report, Severity, suggest};
+pub use secret::Secret;

@@ -1,0 +1,16 @@
+//! The policy: files as written become a compiled, immutable [`Plan`]; a principal and an [`Operation`] become a
+//! [`Permit`] or a [`Denial`].
+//!
+//! Comes in: YAML files. Goes out: a plan, or a report of everything wrong with them. It never does I/O besides
+//! reading those files, and only this module makes a permit: without one nothing is sent upstream.
+
+mod operation;
+mod permit;
+mod plan;
+
+pub use operation::{Action, Operation};
+pub use permit::{
+    Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryRule,
+    RouteFacts, UneditableRule, WriteRule,
+};
+pub use plan::Plan;

@@ -1,0 +1,290 @@
+//! What a decision gives: a [`Permit`] that the later stages work under, or a [`Denial`].
+//!
+//! Their fields are readable everywhere and writable only here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::rewrite::condition::Params;
+use crate::rewrite::mask::Mask;
+use crate::rewrite::{Path, RewritePlan};
+
+use super::operation::{Action, Operation};
+
+/// Facts of a route that later stages need.
+#[derive(Clone, Debug)]
+pub struct RouteFacts {
+    /// The route as the policy writes it (`GET /api/v1/customers/{id}`): for metrics, logs and the audit.
+    pub name: Arc<str>,
+    /// The api it belongs to, which names the upstream in `fieldgate.yaml`.
+    pub api: Arc<str>,
+    /// The resource, if it has one.
+    pub resource: Option<Arc<str>>,
+    /// The action, if it has one.
+    pub action: Option<Action>,
+    /// A public route: needs no principal, bytes pass untouched.
+    pub public: bool,
+    /// Whether the answer holds at most one record, so that one that is not released is answered like one that
+    /// does not exist.
+    pub single: bool,
+    /// How refusals of this api look.
+    pub denial: Arc<DenialShape>,
+    /// Request headers passed upstream beside the fixed ones, lower case.
+    pub request_headers: Vec<Arc<str>>,
+    /// Answer headers passed downstream beside the fixed ones, lower case.
+    pub response_headers: Vec<Arc<str>>,
+}
+
+/// How an api says no.
+#[derive(Clone, Debug)]
+pub struct DenialShape {
+    /// The status for a denial; `None`: the natural one (401, 403, 404, 429 …).
+    pub status: Option<http::StatusCode>,
+    /// The content type of the body.
+    pub content_type: Arc<str>,
+    /// The body; `{{message}}`, `{{code}}` and `{{id}}` are replaced by JSON texts with quotes.
+    pub body: Arc<str>,
+}
+
+/// Leave to send one request upstream and to rewrite its answer. Only [`Plan::decide`](super::Plan::decide) makes one.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    pub(super) id: uuid::Uuid,
+    pub(super) policy_version: Arc<str>,
+    pub(super) route: Arc<RouteFacts>,
+    pub(super) operation: Arc<Operation>,
+    pub(super) roles: Arc<[Arc<str>]>,
+    pub(super) rewrite: Arc<RewritePlan>,
+    pub(super) params: Params,
+    pub(super) write: Option<Arc<WriteRule>>,
+    pub(super) query: Arc<QueryRule>,
+    pub(super) pre_read: Option<Arc<PreRead>>,
+    pub(super) limits: Arc<[Arc<LimitRule>]>,
+    pub(super) rules: Arc<[Arc<str>]>,
+}
+
+impl Permit {
+    /// Identifies the decision, in the audit and in the request id.
+    pub fn id(&self) -> uuid::Uuid {
+        self.id
+    }
+
+    /// The version of the policy that decided (a hash of its files).
+    pub fn policy_version(&self) -> &Arc<str> {
+        &self.policy_version
+    }
+
+    /// The route.
+    pub fn route(&self) -> &Arc<RouteFacts> {
+        &self.route
+    }
+
+    /// The request as it was judged.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// The roles that the principal holds now.
+    pub fn roles(&self) -> &[Arc<str>] {
+        &self.roles
+    }
+
+    /// How the answer is rewritten. For [`RouteFacts::public`] routes it is not used.
+    pub fn rewrite(&self) -> &Arc<RewritePlan> {
+        &self.rewrite
+    }
+
+    /// The values for the rewrite plan's conditions.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// What a body may set; `None` where the action takes no body.
+    pub fn write(&self) -> Option<&Arc<WriteRule>> {
+        self.write.as_ref()
+    }
+
+    /// What query parameters may name.
+    pub fn query(&self) -> &QueryRule {
+        &self.query
+    }
+
+    /// A record to be fetched and judged before the request may be sent (writes under a record condition).
+    pub fn pre_read(&self) -> Option<&Arc<PreRead>> {
+        self.pre_read.as_ref()
+    }
+
+    /// The limits it is charged to.
+    pub fn limits(&self) -> &[Arc<LimitRule>] {
+        &self.limits
+    }
+
+    /// The names of the permissions and guards that were considered, for the audit.
+    pub fn rules(&self) -> &[Arc<str>] {
+        &self.rules
+    }
+}
+
+/// What a request body may set.
+#[derive(Clone, Debug)]
+pub struct WriteRule {
+    /// Where the records are in the body, and which fields may be set: fields that are editable are
+    /// `Access::Show`, everything else is `Access::Hide`. A body is passed through a `Rewriter` with this plan; a
+    /// field counted as hidden, or an unknown one, was not editable.
+    pub plan: Arc<RewritePlan>,
+    /// What happens with a field that is not editable.
+    pub on_uneditable: UneditableRule,
+    /// Masks that the principal may have been shown, by field path (dotted): a value one of them could have
+    /// written is refused.
+    pub masks: Vec<(Path, Arc<Mask>)>,
+}
+
+/// What happens with a field in a body that is not editable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UneditableRule {
+    /// 403, naming the fields.
+    Refuse,
+    /// It is taken out of the body.
+    Strip,
+}
+
+/// A record to be read from the upstream and released under `plan` before a write under a record condition is sent.
+#[derive(Clone, Debug)]
+pub struct PreRead {
+    /// Method of the read route.
+    pub method: http::Method,
+    /// Path and query of the read.
+    pub path_and_query: String,
+    /// Releases the record if the write's permissions apply to it as it is now.
+    pub plan: Arc<RewritePlan>,
+}
+
+/// What query parameters may do.
+#[derive(Clone, Debug, Default)]
+pub struct QueryRule {
+    /// The parameter that lists the wanted fields, comma-separated.
+    pub select: Option<Arc<str>>,
+    /// The parameter that names the sorting fields (`-name`, `name desc`, comma-separated).
+    pub sort: Option<Arc<str>>,
+    /// Parameters that filter by the field of the same name.
+    pub filter: Vec<Arc<str>>,
+    /// Free-text search parameters: allowed only if every field in scope is shown; here: those allowed.
+    pub search: Vec<Arc<str>>,
+    /// The page-size parameter and its largest value.
+    pub page_size: Option<(Arc<str>, u64)>,
+    /// Parameters passed unread (paging cursors and the like), lower-cased names compared exactly.
+    pub pass: Vec<Arc<str>>,
+    /// Parameters that were refused at load or are not listed above are refused.
+    pub fields: Arc<QueryFields>,
+}
+
+/// What a query may name: the fields shown in clear on every record the principal may list.
+#[derive(Clone, Debug, Default)]
+pub struct QueryFields {
+    /// Dotted names of the fields that may be filtered, sorted and grouped by.
+    pub queryable: std::collections::BTreeSet<Arc<str>>,
+    /// Dotted names of the fields that may be selected (released in some way); others are trimmed or refused.
+    pub selectable: std::collections::BTreeSet<Arc<str>>,
+}
+
+/// One limit of the policy that applies to a permit.
+#[derive(Clone, Debug)]
+pub struct LimitRule {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whom it counts.
+    pub per: Per,
+    /// What it counts.
+    pub unit: LimitUnit,
+    /// How much.
+    pub amount: u64,
+    /// For how long; ignored for [`LimitUnit::Concurrent`].
+    pub window: Duration,
+    /// For [`LimitUnit::Requests`]: how many at once.
+    pub burst: Option<u64>,
+    /// Share of the amount (0..1) from which a warning is logged and counted.
+    pub warn_at: Option<f64>,
+    /// What happens beyond.
+    pub on_exceed: OnExceed,
+    /// Whether the request is refused when the counter cannot be read or written. Exports always are.
+    pub fail_closed: bool,
+}
+
+/// Whom a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Per {
+    /// Each principal, whatever key, token or address it comes by.
+    Principal,
+    /// Each role, all its holders together.
+    Role,
+    /// Each credential.
+    Key,
+    /// Each address.
+    Ip,
+    /// Everybody together.
+    All,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitUnit {
+    /// Requests (GCRA, by governor).
+    Requests,
+    /// Records released.
+    Records,
+    /// Different records released (by key).
+    DistinctRecords,
+    /// Bytes given out.
+    Bytes,
+    /// Requests running at the same time.
+    Concurrent,
+}
+
+/// What happens beyond a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnExceed {
+    /// 429 with `Retry-After`; a running stream is cut.
+    Refuse,
+    /// It passes and is logged and counted.
+    Warn,
+}
+
+/// A refusal by the policy.
+#[derive(Clone, Debug)]
+pub struct Denial {
+    /// Why.
+    pub reason: DenialReason,
+    /// The route, where one matched.
+    pub route: Option<Arc<RouteFacts>>,
+    /// How the api says no, where the api is known.
+    pub shape: Option<Arc<DenialShape>>,
+    /// The version of the policy that decided.
+    pub policy_version: Arc<str>,
+}
+
+/// Why the policy refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DenialReason {
+    /// The path or query cannot be judged safely (dot segments, encoded slashes, broken escapes …): 400.
+    #[error("request target cannot be judged: {0}")]
+    Target(&'static str),
+    /// No route matches: 404.
+    #[error("no route matches")]
+    NoRoute,
+    /// No permission of the principal's roles covers action and resource: 403.
+    #[error("no permission for `{action}` on `{resource}`")]
+    NoPermission {
+        /// The action.
+        action: Action,
+        /// The resource.
+        resource: Arc<str>,
+    },
+    /// A guard is not met: 403, or a step-up challenge (401, RFC 9470).
+    #[error("guard `{name}` is not met")]
+    Guard {
+        /// The guard.
+        name: Arc<str>,
+        /// The `acr_values` of the challenge, if it names one.
+        step_up: Option<Arc<str>>,
+    },
+}

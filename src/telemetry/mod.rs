@@ -1,0 +1,3 @@
+//! What operators watch: metric names and labels (once), logs.
+
+pub mod names;
