@@ -10,7 +10,7 @@ mod plan;
 
 pub use operation::{Action, Operation};
 pub use permit::{
-    Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryRule,
-    RouteFacts, UneditableRule, WriteRule,
+    Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryFields,
+    QueryRule, RouteFacts, UneditableRule, WriteRule,
 };
 pub use plan::Plan;

@@ -7,8 +7,12 @@
 
 mod apply;
 mod collect;
+mod headers;
 mod outgoing;
+mod query;
 mod refused;
+mod trace;
+mod write;
 
 pub use apply::{apply, pre_read};
 pub use collect::collect;

@@ -26,9 +26,9 @@ pub enum Refused {
     /// A body where the operation takes none.
     #[error("the operation takes no body")]
     UnexpectedBody,
-    /// The body is missing.
-    #[error("the operation needs a body")]
-    NoBody,
+    /// The target cannot be written as a URL.
+    #[error("the target cannot be sent")]
+    Target,
     /// The body is not what its type says: not strict JSON, a member named twice, nested too deeply.
     #[error("the body cannot be judged: {0}")]
     Body(&'static str),
@@ -57,7 +57,7 @@ impl Refused {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Query { .. } | Self::NotEditable { .. } | Self::MaskedValue { .. } => StatusCode::FORBIDDEN,
-            Self::UnexpectedBody | Self::NoBody | Self::Body(_) | Self::Upgrade | Self::Read(_) => {
+            Self::Target | Self::UnexpectedBody | Self::Body(_) | Self::Upgrade | Self::Read(_) => {
                 StatusCode::BAD_REQUEST
             }
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -81,7 +81,7 @@ impl Refused {
             Self::NotEditable { .. } => "not_editable",
             Self::MaskedValue { .. } => "masked_value",
             Self::UnexpectedBody => "unexpected_body",
-            Self::NoBody => "no_body",
+            Self::Target => "target",
             Self::Body(_) => "body",
             Self::TooLarge { .. } => "too_large",
             Self::MediaType(_) => "media_type",
@@ -103,4 +103,35 @@ fn list(fields: &[Box<str>]) -> String {
         text.push('`');
     }
     text
+}
+
+/// A name that came from the caller, fit for a message and the audit: escaped and capped.
+pub(super) fn shown(name: &str) -> Box<str> {
+    let mut text = String::new();
+    for (index, c) in name.chars().enumerate() {
+        if index == MAX_NAME_CHARS {
+            text.push('…');
+            break;
+        }
+        match c {
+            '`' => text.extend(c.escape_unicode()),
+            c => text.extend(c.escape_debug()),
+        }
+    }
+    text.into()
+}
+
+const MAX_NAME_CHARS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_messages_are_escaped_and_capped() {
+        assert_eq!(shown("a\n\"`\u{0}\u{202e}王").as_ref(), "a\\n\\\"\\u{60}\\0\\u{202e}王");
+        assert_eq!(shown(&"x".repeat(1000)).chars().count(), MAX_NAME_CHARS + 1);
+        let refused = Refused::NotEditable { fields: vec!["a".into(), "b.c".into()] };
+        assert_eq!(refused.public(), "fields are not editable: `a`, `b.c`");
+    }
 }

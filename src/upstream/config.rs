@@ -75,6 +75,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// All of it.
     pub total: Duration,
+    /// How long an unused connection is kept; less than the upstream keeps it.
+    pub keep_alive: Duration,
 }
 
 impl Default for Timeouts {
@@ -85,6 +87,7 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(30),
             idle: Duration::from_secs(30),
             total: Duration::from_secs(3600),
+            keep_alive: Duration::from_secs(30),
         }
     }
 }

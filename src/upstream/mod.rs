@@ -2,11 +2,14 @@
 //!
 //! Comes in: a [`Permit`](crate::policy::Permit) and the request made under it. Goes out: an
 //! [`UpstreamResponse`], which nothing but `response` can open, or [`UpstreamError`]. It never follows a
-//! redirect and never sends a request twice.
+//! redirect, and a request of which a byte went out is never sent again.
 
+mod admission;
 mod answer;
 mod config;
+mod connect;
 mod error;
+mod exchange;
 mod pool;
 
 pub use answer::{UpstreamBody, UpstreamResponse};

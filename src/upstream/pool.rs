@@ -1,5 +1,6 @@
 //! All upstreams, by api.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::Clock;
@@ -9,10 +10,13 @@ use crate::request::UpstreamRequest;
 use super::answer::UpstreamResponse;
 use super::config::UpstreamConfig;
 use super::error::{SetupError, UpstreamError};
+use super::exchange::Upstream;
 
 /// The upstreams of all apis. Cheap to clone.
 #[derive(Clone)]
-pub struct Upstreams {}
+pub struct Upstreams {
+    by_api: Arc<HashMap<Arc<str>, Upstream>>,
+}
 
 /// How busy one upstream is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,22 +35,38 @@ impl Upstreams {
         configs: impl IntoIterator<Item = UpstreamConfig>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Vec<SetupError>> {
-        let _ = (configs, clock);
-        todo!("wire")
+        let mut by_api = HashMap::new();
+        let mut mistakes = Vec::new();
+        for config in configs {
+            let api = Arc::clone(&config.api);
+            match Upstream::new(config, Arc::clone(&clock)) {
+                Ok(upstream) => {
+                    if by_api.insert(Arc::clone(&api), upstream).is_some() {
+                        mistakes.push(SetupError::Duplicate(api));
+                    }
+                }
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        if mistakes.is_empty() { Ok(Self { by_api: Arc::new(by_api) }) } else { Err(mistakes) }
     }
 
-    /// Sends a request to the permit's api and waits for the head of the answer.
+    /// Sends a request to the permit's api and waits for the head of the answer. Dropping the future abandons
+    /// the exchange and its connection.
     pub async fn send(
         &self,
         permit: &Permit,
         request: UpstreamRequest,
     ) -> Result<UpstreamResponse, UpstreamError> {
-        let _ = (permit, request);
-        todo!("wire")
+        let api = &permit.route().api;
+        let upstream = self.by_api.get(api).ok_or_else(|| UpstreamError::Unknown(Arc::clone(api)))?;
+        upstream.exchange(request).await
     }
 
-    /// How busy each upstream is, for metrics.
+    /// How busy each upstream is, for metrics; sorted by api.
     pub fn load(&self) -> Vec<Load> {
-        todo!("wire")
+        let mut load: Vec<Load> = self.by_api.iter().map(|(api, upstream)| upstream.load(api)).collect();
+        load.sort_by(|a, b| a.api.cmp(&b.api));
+        load
     }
 }
