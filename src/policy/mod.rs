@@ -5,10 +5,12 @@
 //! reading those files, and only this module makes a permit: without one nothing is sent upstream.
 
 pub mod source;
+pub mod syntax;
 
 mod operation;
 mod permit;
 mod plan;
+mod target;
 
 pub use operation::{Action, Operation};
 pub use permit::{
