@@ -6,9 +6,15 @@
 //! escaped and capped. A request whose record cannot be written is not completed.
 
 mod canonical;
+mod chain;
+mod content;
+mod head;
 mod log;
+mod queue;
 mod record;
+mod segment;
 mod text;
+mod writer;
 
 pub use log::{AuditError, AuditLog, Closing, OpenError, Opened, Sealed, Settings, Sync};
 pub use record::{Duty, Event, Outcome, Record};

@@ -35,7 +35,11 @@ fn needs_escape(character: char) -> bool {
         ' '..='~' => false,
         '\u{0}'..='\u{9f}' | '\u{ad}' => true,
         // arabic letter mark, mongolian separator, general punctuation's invisible ranges, annotation, tags, BOM
-        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
+        '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' => true,
         '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' => true,
         '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}' => true,
         _ => false,

@@ -253,7 +253,9 @@ impl Metrics {
         let fields = names
             .fields
             .iter()
-            .map(|(resource, field)| (format!("{resource}.{field}").into(), self.field_series(resource, field)))
+            .map(|(resource, field)| {
+                (format!("{resource}.{field}").into(), self.field_series(resource, field))
+            })
             .collect();
         self.known.store(Arc::new(Known { names, fields }));
     }
@@ -558,14 +560,20 @@ fn histogram_opts(metric: &Metric) -> HistogramOpts {
     HistogramOpts::new(metric.name, metric.help).buckets(metric.buckets.to_vec())
 }
 
-#[expect(clippy::expect_used, reason = "INVARIANT: the table in `names` is valid and without duplicates; a test builds it")]
+#[expect(
+    clippy::expect_used,
+    reason = "INVARIANT: the table in `names` is valid and without duplicates; a test builds it"
+)]
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
     let collector = collector.expect("a valid metric");
     register(registry, collector.clone());
     collector
 }
 
-#[expect(clippy::expect_used, reason = "INVARIANT: the table in `names` is valid and without duplicates; a test builds it")]
+#[expect(
+    clippy::expect_used,
+    reason = "INVARIANT: the table in `names` is valid and without duplicates; a test builds it"
+)]
 fn register(registry: &Registry, collector: impl Collector + 'static) {
     registry.register(Box::new(collector)).expect("a metric of its own");
 }
@@ -579,8 +587,8 @@ const SUCCESS: &str = "success";
 const FAILURE: &str = "failure";
 const ACTIONS: [&str; 6] = ["list", "read", "create", "update", "delete", "export"];
 const USUAL_STATUSES: [u16; 34] = [
-    200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 408, 409, 410, 412, 413, 414,
-    415, 422, 423, 428, 429, 431, 500, 501, 502, 503, 504,
+    200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 408, 409, 410, 412,
+    413, 414, 415, 422, 423, 428, 429, 431, 500, 501, 502, 503, 504,
 ];
 
 #[cfg(test)]

@@ -77,8 +77,8 @@ pub mod label {
 }
 
 use label::{
-    ACCESS, ACTION, API, DECISION, FIELD, KIND, LIMIT, LISTENER, LOG, METHOD, OUTCOME, REASON, RESOURCE, RESULT,
-    REVISION, ROUTE, SIDE, STATUS, VERSION,
+    ACCESS, ACTION, API, DECISION, FIELD, KIND, LIMIT, LISTENER, LOG, METHOD, OUTCOME, REASON, RESOURCE,
+    RESULT, REVISION, ROUTE, SIDE, STATUS, VERSION,
 };
 
 /// Requests answered or refused.
@@ -101,8 +101,11 @@ pub const REQUESTS_IN_FLIGHT: Metric =
 pub const RECORDS_RELEASED: Metric =
     counter("fieldgate_records_released_total", &[RESOURCE], "Records released to callers.");
 /// Records not given out.
-pub const RECORDS_WITHHELD: Metric =
-    counter("fieldgate_records_withheld_total", &[RESOURCE], "Records in upstream answers that were not released.");
+pub const RECORDS_WITHHELD: Metric = counter(
+    "fieldgate_records_withheld_total",
+    &[RESOURCE],
+    "Records in upstream answers that were not released.",
+);
 /// Fields of released records.
 pub const FIELDS: Metric = counter(
     "fieldgate_fields_total",
@@ -132,8 +135,11 @@ pub const LIMIT_USE: Metric = histogram(
     SHARES,
 );
 /// Limit counters that could not be read or written.
-pub const LIMIT_FAILURES: Metric =
-    counter("fieldgate_limit_failures_total", &[LIMIT], "Charges that failed because the counter's store did.");
+pub const LIMIT_FAILURES: Metric = counter(
+    "fieldgate_limit_failures_total",
+    &[LIMIT],
+    "Charges that failed because the counter's store did.",
+);
 /// Until the head of the upstream's answer.
 pub const UPSTREAM_FIRST_BYTE: Metric = histogram(
     "fieldgate_upstream_first_byte_seconds",
@@ -179,8 +185,11 @@ pub const STREAMS_CUT: Metric = counter(
 pub const STREAMS_ABORTED: Metric =
     counter("fieldgate_streams_aborted_total", &[], "Answers whose caller went away before the last byte.");
 /// Bytes taken in.
-pub const RECEIVED_BYTES: Metric =
-    counter("fieldgate_received_bytes_total", &[SIDE], "Body bytes received from callers and from upstreams.");
+pub const RECEIVED_BYTES: Metric = counter(
+    "fieldgate_received_bytes_total",
+    &[SIDE],
+    "Body bytes received from callers and from upstreams.",
+);
 /// Bytes given out.
 pub const SENT_BYTES: Metric =
     counter("fieldgate_sent_bytes_total", &[SIDE], "Body bytes sent to callers and to upstreams.");
@@ -197,8 +206,11 @@ pub const CONNECTIONS_REFUSED: Metric = counter(
     "Connections closed by the listener: too many, failed handshake, malformed or slow request head.",
 );
 /// Attempts to authenticate.
-pub const AUTHENTICATIONS: Metric =
-    counter("fieldgate_authentications_total", &[METHOD, RESULT], "Callers authenticated or refused, by method.");
+pub const AUTHENTICATIONS: Metric = counter(
+    "fieldgate_authentications_total",
+    &[METHOD, RESULT],
+    "Callers authenticated or refused, by method.",
+);
 /// Fetches of token issuers' keys.
 pub const KEY_SET_FETCHES: Metric =
     counter("fieldgate_key_set_fetches_total", &[RESULT], "Fetches of the key sets of token issuers.");
@@ -206,8 +218,11 @@ pub const KEY_SET_FETCHES: Metric =
 pub const AUDIT_RECORDS: Metric =
     counter("fieldgate_audit_records_total", &[OUTCOME], "Audit records written, by how the request ended.");
 /// Failed audit writes.
-pub const AUDIT_FAILURES: Metric =
-    counter("fieldgate_audit_failures_total", &[], "Writes to the audit log that failed and were tried again.");
+pub const AUDIT_FAILURES: Metric = counter(
+    "fieldgate_audit_failures_total",
+    &[],
+    "Writes to the audit log that failed and were tried again.",
+);
 /// Requests refused because nothing could be recorded.
 pub const AUDIT_SUPPRESSED: Metric = counter(
     "fieldgate_audit_suppressed_total",
@@ -215,8 +230,11 @@ pub const AUDIT_SUPPRESSED: Metric = counter(
     "Requests refused without a record of their own because the audit queue was full; their number is recorded.",
 );
 /// Whether the audit can be written.
-pub const AUDIT_WRITABLE: Metric =
-    gauge("fieldgate_audit_writable", &[], "1 if the audit log takes records; at 0 protected requests are refused.");
+pub const AUDIT_WRITABLE: Metric = gauge(
+    "fieldgate_audit_writable",
+    &[],
+    "1 if the audit log takes records; at 0 protected requests are refused.",
+);
 /// Records waiting.
 pub const AUDIT_QUEUED: Metric =
     gauge("fieldgate_audit_queued_records", &[], "Audit records waiting to be written.");
@@ -285,8 +303,10 @@ pub const PROCESS: &[&str] = &[
 ];
 
 /// From a tenth of a millisecond to the longest export worth telling apart.
-const SECONDS: &[f64] =
-    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
+const SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    30.0, 120.0,
+];
 const SHARES: &[f64] = &[0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 1.0];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
