@@ -217,6 +217,7 @@ impl Reader<'_> {
             first_byte: self.duration(&fields, "first_byte", usual.first_byte),
             idle: self.duration(&fields, "idle", usual.idle),
             total: self.duration(&fields, "total", usual.total),
+            keep_alive: self.duration(&fields, "keep_alive", usual.keep_alive),
         };
         fields.finish();
         timeouts
