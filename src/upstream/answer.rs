@@ -63,7 +63,12 @@ impl UpstreamResponse {
         self.origin.localised(url)
     }
 
-    /// Its body.
+    /// Its body, to ask whether there is one.
+    pub(crate) fn body(&self) -> &UpstreamBody {
+        &self.body
+    }
+
+    /// Opens it.
     pub(crate) fn into_body(self) -> UpstreamBody {
         self.body
     }
