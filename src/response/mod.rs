@@ -5,9 +5,14 @@
 //! sent yet. Whatever cannot be decoded, parsed or bounded is not passed on.
 
 mod body;
+mod content;
+mod headers;
+mod judge;
+mod screen;
 mod transform;
 mod unscreenable;
 
 pub use body::{Outcome, Rewritten, StreamError};
-pub use transform::{ClientFacts, judge, transform};
+pub use judge::judge;
+pub use transform::{ClientFacts, transform};
 pub use unscreenable::Unscreenable;

@@ -5,6 +5,8 @@ use http::StatusCode;
 use crate::rewrite::{Counts, Cut};
 use crate::upstream::UpstreamError;
 
+use super::body::StreamError;
+
 /// Why nothing of an answer is passed on; nothing has been sent to the caller yet.
 #[derive(Debug, thiserror::Error)]
 pub enum Unscreenable {
@@ -41,6 +43,14 @@ pub enum Unscreenable {
 }
 
 impl Unscreenable {
+    /// A stream that broke before anything of it went out.
+    pub(super) fn before_the_head(error: StreamError, counts: &Counts) -> Self {
+        match error {
+            StreamError::Cut(cut) => Self::Cut { cut, counts: Box::new(counts.clone()) },
+            StreamError::Upstream(error) => Self::Upstream(error),
+        }
+    }
+
     /// The status it is answered with. An upstream's 4xx is kept, besides 401 and 407, which are about the
     /// gateway's own credentials, and 408, 421, 425, 426, 431, which are about the gateway's own connection: 502.
     /// A 503 and a 504 are kept, every other 5xx is 502.

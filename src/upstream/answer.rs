@@ -16,18 +16,26 @@ use crate::base::Clock;
 
 use super::admission::Slot;
 use super::error::{Phase, UpstreamError};
+use super::origin::Origin;
 
 /// An upstream's answer, unscreened.
 pub struct UpstreamResponse {
     head: Parts,
     body: UpstreamBody,
     latency: Duration,
+    origin: Arc<Origin>,
     sniff_gzip: bool,
 }
 
 impl UpstreamResponse {
-    pub(super) fn new(head: Parts, body: UpstreamBody, latency: Duration, sniff_gzip: bool) -> Self {
-        Self { head, body, latency, sniff_gzip }
+    pub(super) fn new(
+        head: Parts,
+        body: UpstreamBody,
+        latency: Duration,
+        origin: Arc<Origin>,
+        sniff_gzip: bool,
+    ) -> Self {
+        Self { head, body, latency, origin, sniff_gzip }
     }
 
     /// The upstream's status, for metrics.
@@ -45,9 +53,24 @@ impl UpstreamResponse {
         self.sniff_gzip
     }
 
+    /// Its head.
+    pub(crate) fn head(&self) -> &Parts {
+        &self.head
+    }
+
+    /// A URL of the upstream as path and query on the gateway's own origin; `None` for every other URL.
+    pub(crate) fn localised(&self, url: &str) -> Option<String> {
+        self.origin.localised(url)
+    }
+
+    /// Its body, to ask whether there is one.
+    pub(crate) fn body(&self) -> &UpstreamBody {
+        &self.body
+    }
+
     /// Opens it.
-    pub(crate) fn into_parts(self) -> (Parts, UpstreamBody) {
-        (self.head, self.body)
+    pub(crate) fn into_body(self) -> UpstreamBody {
+        self.body
     }
 }
 

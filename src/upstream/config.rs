@@ -29,6 +29,8 @@ pub struct UpstreamConfig {
     pub max_connections: usize,
     /// Requests waiting for one of those; the next is refused.
     pub max_pending: usize,
+    /// Whether answers are asked for in `gzip`: worth it over a long line, a waste within one machine room.
+    pub compression: bool,
     /// Whether answers may claim `Content-Encoding: gzip` and be plain (a fault of some servers, such as Tryton):
     /// then the first two bytes decide.
     pub sniff_gzip: bool,
@@ -88,6 +90,27 @@ impl Default for Timeouts {
             idle: Duration::from_secs(30),
             total: Duration::from_secs(3600),
             keep_alive: Duration::from_secs(30),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::upstream) fn config(base: &str) -> UpstreamConfig {
+        UpstreamConfig {
+            api: "crm".into(),
+            base: base.parse().unwrap(),
+            host: None,
+            trust: Trust::System,
+            http2: false,
+            credentials: Credentials::None,
+            timeouts: Timeouts::default(),
+            max_connections: 8,
+            max_pending: 0,
+            compression: true,
+            sniff_gzip: false,
         }
     }
 }

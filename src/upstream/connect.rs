@@ -17,10 +17,11 @@ use tower::{BoxError, Service};
 
 use super::config::{Trust, UpstreamConfig};
 
-/// Opens connections to one upstream.
+/// Opens connections to one upstream, whatever the target of a request says.
 #[derive(Clone)]
 pub(super) struct Connector {
     inner: HttpsConnector<HttpConnector>,
+    base: Uri,
     timeout: Duration,
 }
 
@@ -52,7 +53,7 @@ impl Connector {
         } else {
             builder.enable_http1().wrap_connector(tcp)
         };
-        Ok(Self { inner, timeout: config.timeouts.connect })
+        Ok(Self { inner, base: config.base.clone(), timeout: config.timeouts.connect })
     }
 }
 
@@ -65,8 +66,8 @@ impl Service<Uri> for Connector {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let dialing = self.inner.call(target);
+    fn call(&mut self, _target: Uri) -> Self::Future {
+        let dialing = self.inner.call(self.base.clone());
         let timeout = self.timeout;
         Box::pin(async move {
             tokio::time::timeout(timeout, dialing).await.unwrap_or_else(|_| Err(ConnectTimeout.into()))

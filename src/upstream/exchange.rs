@@ -3,10 +3,9 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -19,26 +18,19 @@ use super::answer::{UpstreamBody, UpstreamResponse};
 use super::config::{Credentials, Timeouts, UpstreamConfig};
 use super::connect::{ConnectTimeout, Connector};
 use super::error::{Phase, SetupError, UpstreamError};
+use super::origin::Origin;
 use super::pool::Load;
 
 /// One api's upstream, ready to be asked.
 pub(super) struct Upstream {
     client: Client<Connector, Outgoing>,
     admission: Admission,
-    origin: Origin,
+    origin: Arc<Origin>,
     credentials: Credential,
     timeouts: Timeouts,
+    accept_encoding: HeaderValue,
     sniff_gzip: bool,
     clock: Arc<dyn Clock>,
-}
-
-/// Where it is.
-struct Origin {
-    scheme: Scheme,
-    authority: Authority,
-    /// Without a slash at its end.
-    prefix: String,
-    host: HeaderValue,
 }
 
 /// What it is sent by way of credentials.
@@ -53,7 +45,7 @@ impl Upstream {
     pub(super) fn new(config: UpstreamConfig, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let connector = Connector::new(&config)
             .map_err(|reason| SetupError::Trust { api: Arc::clone(&config.api), reason })?;
-        let origin = Origin::new(&config)?;
+        let origin = Arc::new(Origin::new(&config)?);
         let admission = Admission::new(config.max_connections, config.max_pending, config.timeouts.pending);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -64,14 +56,15 @@ impl Upstream {
             .http1_max_headers(MAX_HEADERS)
             .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
             .http2_initial_stream_window_size(HTTP2_WINDOW_BYTES)
-            .set_host(false)
+            .set_host(true)
             // "Canceled" is a request of which no byte was written, because its idle connection had been closed:
             // such a one may go out on another connection whatever its method. Nothing else is sent again.
             .retry_canceled_requests(true)
             .build(connector);
         let credentials = Credential::new(&config)?;
+        let accept_encoding = HeaderValue::from_static(if config.compression { "gzip" } else { "identity" });
         let UpstreamConfig { timeouts, sniff_gzip, .. } = config;
-        Ok(Self { client, admission, origin, credentials, timeouts, sniff_gzip, clock })
+        Ok(Self { client, admission, origin, credentials, timeouts, accept_encoding, sniff_gzip, clock })
     }
 
     pub(super) async fn exchange(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
@@ -98,8 +91,9 @@ impl Upstream {
         head.extensions = http::Extensions::new();
         let now = self.clock.monotonic();
         let deadline = started.saturating_add(self.timeouts.total);
+        let latency = now.saturating_sub(started);
         let body = UpstreamBody::new(body, slot, Arc::clone(&self.clock), self.timeouts.idle, deadline);
-        Ok(UpstreamResponse::new(head, body, now.saturating_sub(started), self.sniff_gzip))
+        Ok(UpstreamResponse::new(head, body, latency, Arc::clone(&self.origin), self.sniff_gzip))
     }
 
     pub(super) fn load(&self, api: &Arc<str>) -> Load {
@@ -110,10 +104,11 @@ impl Upstream {
         }
     }
 
-    /// The head with this upstream's origin, `Host` and credentials.
+    /// The head with this upstream's origin and credentials.
     fn addressed(&self, mut head: Parts, authorization: Option<HeaderValue>) -> Result<Parts, UpstreamError> {
         head.uri = self.origin.target(&head.uri)?;
-        head.headers.insert(HOST, self.origin.host.clone());
+        // Only a public route's caller chooses the coding: nobody here looks inside its answer.
+        head.headers.entry(ACCEPT_ENCODING).or_insert_with(|| self.accept_encoding.clone());
         match &self.credentials {
             Credential::None => {}
             Credential::Header(name, secret) => {
@@ -130,35 +125,6 @@ impl Upstream {
             }
         }
         Ok(head)
-    }
-}
-
-impl Origin {
-    fn new(config: &UpstreamConfig) -> Result<Self, SetupError> {
-        let wrong = || SetupError::Base { api: Arc::clone(&config.api), base: config.base.to_string() };
-        let parts = config.base.clone().into_parts();
-        let scheme = parts.scheme.ok_or_else(wrong)?;
-        let authority = parts.authority.ok_or_else(wrong)?;
-        let is_web = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
-        // A userinfo part would be a credential outside a `Secret`.
-        if !is_web || authority.as_str().contains('@') || config.base.query().is_some() {
-            return Err(wrong());
-        }
-        let host = config.host.as_deref().unwrap_or(authority.as_str());
-        let host = HeaderValue::from_str(host)
-            .map_err(|_| SetupError::Header { api: Arc::clone(&config.api), what: "host" })?;
-        let prefix = config.base.path().trim_end_matches('/').to_owned();
-        Ok(Self { scheme, authority, prefix, host })
-    }
-
-    fn target(&self, path_and_query: &Uri) -> Result<Uri, UpstreamError> {
-        let tail = path_and_query.path_and_query().map_or("/", PathAndQuery::as_str);
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(format!("{}{tail}", self.prefix))
-            .build()
-            .map_err(|_| UpstreamError::Broken("target cannot be written as a url".into()))
     }
 }
 

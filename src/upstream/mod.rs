@@ -10,6 +10,7 @@ mod config;
 mod connect;
 mod error;
 mod exchange;
+mod origin;
 mod pool;
 
 pub use answer::{UpstreamBody, UpstreamResponse};
