@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use super::chain::{Chain, hash_text};
 use super::content::{EVENT, time};
 use super::head::{Head, Signer, segment_message};
-use super::log::{AuditError, Sealed, Sync};
+use super::log::{AuditError, Sealed, Settings, Sync};
 use super::queue::{Content, Entry, Queue, Taken};
 use super::record::Outcome;
 use super::segment::Medium;
@@ -92,18 +92,16 @@ impl Writer {
     pub(super) fn new(
         queue: Arc<Queue>,
         medium: Box<dyn Medium>,
-        chain: Chain,
-        signer: Option<Signer>,
-        segment_bytes: u64,
-        sync: Sync,
+        start: &Start,
+        settings: &Settings,
     ) -> io::Result<Self> {
         Ok(Self {
             queue,
             medium,
-            chain,
-            signer,
-            segment_bytes,
-            sync,
+            chain: start.chain,
+            signer: settings.key.clone().map(Signer::new),
+            segment_bytes: settings.segment_bytes,
+            sync: settings.sync,
             syncer: Syncer::start()?,
             backlog: VecDeque::new(),
             buffer: Vec::new(),
@@ -397,13 +395,6 @@ impl Writer {
         if let Err(error) = stopped {
             error!(%error, "audit log could not be ended in order");
         }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.backlog.clear();
-        self.queue.ended();
     }
 }
 
