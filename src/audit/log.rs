@@ -1,7 +1,6 @@
 //! The log that records go to: opening it, beginning records, and the wait until one is written.
 
 use std::future::Future;
-use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -266,7 +265,7 @@ fn compare(found: Found) -> (Opened, Start) {
     let ahead = head.filter(|_| state == HeadState::Ahead);
     let opened = Opened {
         sequence: chain.sequence,
-        torn_bytes: torn.as_ref().map_or(0, |(bytes, _)| *bytes),
+        torn_bytes: torn.as_ref().map_or(0, |torn| torn.bytes),
         lost: ahead.as_ref().map_or(0, |head| head.chain.sequence - chain.sequence),
         head_trusted: !matches!(state, HeadState::Missing | HeadState::Differs),
     };

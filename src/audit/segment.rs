@@ -48,10 +48,18 @@ pub(super) struct Segments {
 pub(super) struct Found {
     /// The last whole line.
     pub(super) chain: Chain,
-    /// Bytes after it, now moved aside into this file.
-    pub(super) torn: Option<(u64, String)>,
+    /// What stood after it.
+    pub(super) torn: Option<Torn>,
     /// The newest head; with a key, the newest that it signed.
     pub(super) head: Option<Head>,
+}
+
+/// A part of a line after the last whole one, moved aside.
+#[derive(Clone, Debug)]
+pub(super) struct Torn {
+    pub(super) bytes: u64,
+    /// The file's name in the log's directory.
+    pub(super) moved_to: String,
 }
 
 impl Segments {
@@ -169,11 +177,7 @@ fn segment_number(name: &str) -> Option<u32> {
 }
 
 /// The last whole line of a segment; what follows it is moved aside.
-fn recover(
-    file: &File,
-    path: &Path,
-    number: u32,
-) -> Result<(Option<Chain>, Option<(u64, String)>), OpenError> {
+fn recover(file: &File, path: &Path, number: u32) -> Result<(Option<Chain>, Option<Torn>), OpenError> {
     let length = file.metadata().map_err(at(path))?.len();
     let end = after_last_line_feed(file, length).map_err(at(path))?;
     let chain = if end == 0 {
@@ -187,7 +191,7 @@ fn recover(
     let aside = format!("{PREFIX}{number:08}.torn-{}", chain.map_or(0, |c| c.sequence));
     let aside_path = path.with_file_name(&aside);
     move_aside(file, end, length, &aside_path).map_err(at(&aside_path))?;
-    Ok((chain, Some((length - end, aside))))
+    Ok((chain, Some(Torn { bytes: length - end, moved_to: aside })))
 }
 
 fn move_aside(mut file: &File, from: u64, to: u64, aside: &Path) -> io::Result<()> {

@@ -22,7 +22,7 @@ use super::head::{Head, Signer, segment_message};
 use super::log::{AuditError, Sealed, Settings, Sync};
 use super::queue::{Content, Entry, Queue, Taken};
 use super::record::Outcome;
-use super::segment::Medium;
+use super::segment::{Medium, Torn};
 
 /// What was found at the start, to be recorded.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub(super) struct Start {
     pub(super) chain: Chain,
     /// How the head compares with the log.
     pub(super) head: HeadState,
-    /// Bytes moved aside, and where to.
-    pub(super) torn: Option<(u64, String)>,
+    /// What was moved aside.
+    pub(super) torn: Option<Torn>,
     /// The head that names records that are gone.
     pub(super) ahead: Option<Head>,
 }
@@ -132,11 +132,11 @@ impl Writer {
                 o.text("type", LOSS);
             });
         }
-        if let Some((bytes, aside)) = &start.torn {
+        if let Some(torn) = &start.torn {
             self.chain.seal(&mut self.buffer, |o| {
-                o.text("moved_to", aside);
+                o.text("moved_to", &torn.moved_to);
                 o.text("time", &now);
-                o.number("torn_bytes", *bytes);
+                o.number("torn_bytes", torn.bytes);
                 o.text("type", REPAIR);
             });
         }
