@@ -148,17 +148,18 @@ fn money_side(dice: &mut Dice, customer: &Customer) -> Customer {
 }
 
 fn lists(dice: &mut Dice, customer: &Customer) -> Customer {
-    let domestic = customer.get("id_card").is_some_and(Value::is_string);
-    let contacts: Vec<Value> = (0..1 + dice.below(3)).map(|_| contact(dice, domestic)).collect();
+    let contacts: Vec<Value> = (0..1 + dice.below(3)).map(|_| contact(dice, customer)).collect();
     let contracts: Vec<Value> = (0..dice.below(4)).map(|_| contract(dice)).collect();
     let notes: Vec<Value> = (0..1 + dice.below(2)).map(|_| note(dice, customer)).collect();
     object(json!({ "contacts": contacts, "contracts": contracts, "notes": notes }))
 }
 
-fn contact(dice: &mut Dice, domestic: bool) -> Value {
+fn contact(dice: &mut Dice, customer: &Customer) -> Value {
+    let domestic = customer.get("id_card").is_some_and(Value::is_string);
     let person = if domestic { Person::chinese(dice) } else { Person::foreign(dice) };
     json!({
         "id": dice.id64(),
+        "owner_id": customer.get("owner_id"),
         "name": person.name,
         "title": dice.pick(&TITLES),
         "phone": person.phone,
@@ -220,8 +221,8 @@ fn show_case(customer: &mut Customer) {
         "credit_limit": 250_000.5,
         "balance_due": 12_800,
         "contacts": [{
-            "id": 7_204_618_394_857_201_665_u64, "name": "王强", "title": "采购经理", "phone": "15400138001",
-            "email": "wang.qiang@example.com", "birthday": "1988-08-08",
+            "id": 7_204_618_394_857_201_665_u64, "owner_id": "li.na", "name": "王强", "title": "采购经理",
+            "phone": "15400138001", "email": "wang.qiang@example.com", "birthday": "1988-08-08",
         }],
         "contracts": [{
             "id": 7_204_618_394_857_201_667_u64, "title": "年度维护合同", "amount": 128_000, "currency": "CNY",
