@@ -258,7 +258,8 @@ impl Person {
 
     fn foreign(dice: &mut Dice) -> Self {
         let (first, last) = (dice.pick(&FIRST_NAMES), dice.pick(&LAST_NAMES));
-        let latin: String = format!("{first}.{last}").to_lowercase().chars().filter(|c| c.is_ascii()).collect();
+        let latin: String =
+            format!("{first}.{last}").to_lowercase().chars().filter(|c| c.is_ascii()).collect();
         let phone = if dice.one_in(2) {
             format!("+1-202-555-01{:02}", dice.below(100))
         } else {
@@ -282,8 +283,12 @@ fn id_card(dice: &mut Dice, province: &str) -> String {
 
 /// Adds the check character of GB 11643 (ISO 7064 MOD 11-2) to 17 digits.
 fn id_card_of(body: &str) -> String {
-    let sum: u32 =
-        body.chars().rev().zip(1u32..).map(|(c, place)| c.to_digit(10).unwrap_or(0) * ((1 << place) % 11)).sum();
+    let sum: u32 = body
+        .chars()
+        .rev()
+        .zip(1u32..)
+        .map(|(c, place)| c.to_digit(10).unwrap_or(0) * ((1 << place) % 11))
+        .sum();
     let check = match (12 - sum % 11) % 11 {
         10 => 'X',
         digit => char::from_digit(digit, 10).unwrap_or('0'),
@@ -340,7 +345,10 @@ impl Dice {
 
     fn pick<T: Copy>(&mut self, table: &'static [T]) -> T {
         let index = self.below(table.len() as u64) as usize;
-        #[expect(clippy::indexing_slicing, reason = "INVARIANT: the tables are constants with at least one row")]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "INVARIANT: the tables are constants with at least one row"
+        )]
         table[index]
     }
 

@@ -200,7 +200,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_csv_export_has_one_row_each_and_quotes_what_must_be_quoted() {
-        let whole = String::from_utf8(pieces("owner_id=li.na", Format::Csv, 700).await.concat()).expect("text");
+        let whole =
+            String::from_utf8(pieces("owner_id=li.na", Format::Csv, 700).await.concat()).expect("text");
         assert_eq!(whole.lines().count(), 1 + 233);
         assert!(whole.starts_with("id,uid,name,"));
         let mut cells = Vec::new();

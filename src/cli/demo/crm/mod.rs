@@ -110,7 +110,9 @@ impl Desk {
         let coding = coding(req.headers());
         let mut response = match self.route(req, coding).await {
             Ok(response) => response,
-            Err((status, message)) => json_answer(status, &json!({ "error": status.as_u16(), "message": message }), coding),
+            Err((status, message)) => {
+                json_answer(status, &json!({ "error": status.as_u16(), "message": message }), coding)
+            }
         };
         old_habits(response.headers_mut());
         response
@@ -131,7 +133,9 @@ impl Desk {
             ("GET" | "HEAD", Some("export")) => self.export(query, coding),
             ("POST", Some("")) => self.create(req, coding).await,
             (_, Some(id)) => {
-                let id = id.parse().map_err(|_| (StatusCode::NOT_FOUND, format!("Customer {id} does not exist")))?;
+                let id = id
+                    .parse()
+                    .map_err(|_| (StatusCode::NOT_FOUND, format!("Customer {id} does not exist")))?;
                 self.one(&method, id, &query, req, coding).await
             }
             ("GET", None) if path == "/api/v1/debug" => Ok(self.debug(coding)),
@@ -192,7 +196,8 @@ impl Desk {
     ) -> Result<Response<Body>, Complaint> {
         match method.as_str() {
             "GET" | "HEAD" => {
-                let customer = read(&self.store).get(id).ok_or_else(|| complaint(&StoreError::Unknown(id)))?;
+                let customer =
+                    read(&self.store).get(id).ok_or_else(|| complaint(&StoreError::Unknown(id)))?;
                 Ok(self.record(StatusCode::OK, query.select(customer), coding))
             }
             // A PUT that leaves out a member leaves the member alone, as in many systems of its age.
@@ -205,7 +210,9 @@ impl Desk {
                 self.change(|store| store.delete(id))?;
                 Ok(json_answer(StatusCode::OK, &json!({ "deleted": id }), coding))
             }
-            other => Err((StatusCode::METHOD_NOT_ALLOWED, format!("{other} is not allowed on customer {id}"))),
+            other => {
+                Err((StatusCode::METHOD_NOT_ALLOWED, format!("{other} is not allowed on customer {id}")))
+            }
         }
     }
 
@@ -232,7 +239,11 @@ impl Desk {
     /// A page somebody forgot to take down. No route of the policy leads here.
     fn debug(&self, coding: Coding) -> Response<Body> {
         let customer = read(&self.store).get(SHOWN_ID);
-        json_answer(StatusCode::OK, &json!({ "dsn": "mysql://crm@10.1.2.3/crm", "last_row": customer }), coding)
+        json_answer(
+            StatusCode::OK,
+            &json!({ "dsn": "mysql://crm@10.1.2.3/crm", "last_row": customer }),
+            coding,
+        )
     }
 }
 

@@ -32,7 +32,9 @@ enum Direction {
 
 /// A complaint about a query, with the SQL it would have become.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Unknown column '{column}' in '{clause}' (SQLSTATE 42S22): SELECT * FROM t_customer {clause} {column}")]
+#[error(
+    "Unknown column '{column}' in '{clause}' (SQLSTATE 42S22): SELECT * FROM t_customer {clause} {column}"
+)]
 pub(super) struct QueryError {
     column: String,
     clause: &'static str,
@@ -74,7 +76,9 @@ impl Query {
         });
         filtered
             && self.search.as_ref().is_none_or(|wanted| {
-                SEARCHED.iter().any(|column| text_of(member(customer, column)).to_lowercase().contains(wanted))
+                SEARCHED
+                    .iter()
+                    .any(|column| text_of(member(customer, column)).to_lowercase().contains(wanted))
             })
     }
 

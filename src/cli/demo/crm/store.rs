@@ -34,12 +34,7 @@ pub(super) enum StoreError {
 impl Store {
     /// A store of `generated` customers, numbered from 1.
     pub(super) fn new(seed: u64, generated: u64) -> Self {
-        Self {
-            generator: Generator::new(seed),
-            generated,
-            next_id: generated + 1,
-            changed: BTreeMap::new(),
-        }
+        Self { generator: Generator::new(seed), generated, next_id: generated + 1, changed: BTreeMap::new() }
     }
 
     /// One customer.

@@ -50,7 +50,8 @@ impl Caller {
 #[tokio::test]
 async fn it_answers_nobody_without_the_secret() {
     let caller = Caller::new().await;
-    for headers in [vec![], vec![("authorization", "Bearer s3cre")], vec![("authorization", "Basic s3cret")]] {
+    for headers in [vec![], vec![("authorization", "Bearer s3cre")], vec![("authorization", "Basic s3cret")]]
+    {
         let answer = caller.send("GET", "/api/v1/customers/42", &headers, "").await;
         assert_eq!(answer.status, 401);
         assert!(!String::from_utf8_lossy(&answer.body).contains("13800138000"));
@@ -120,7 +121,12 @@ async fn it_compresses_when_asked() {
         assert_eq!(&start, b"{\"data\":");
     }
     let answer = caller
-        .send("GET", "/api/v1/customers/42", &[("authorization", "Bearer s3cret"), ("accept-encoding", "gzip;q=0")], "")
+        .send(
+            "GET",
+            "/api/v1/customers/42",
+            &[("authorization", "Bearer s3cret"), ("accept-encoding", "gzip;q=0")],
+            "",
+        )
         .await;
     assert!(!answer.headers.contains_key(CONTENT_ENCODING));
 }

@@ -13,29 +13,18 @@ pub(super) struct Owner {
 }
 
 /// The owner of every third customer.
-pub(super) const LI_NA: Owner = Owner {
-    id: "li.na",
-    name: "李娜",
-    department: "华东销售部",
-    region: "east",
-    mobile: "15400000001",
-};
+pub(super) const LI_NA: Owner =
+    Owner {
+        id: "li.na", name: "李娜", department: "华东销售部", region: "east", mobile: "15400000001"
+    };
 
 /// The owners of the others.
 pub(super) const COLLEAGUES: [Owner; 5] = [
     Owner {
-        id: "chen.jing",
-        name: "陈静",
-        department: "华北销售部",
-        region: "north",
-        mobile: "15400000002",
+        id: "chen.jing", name: "陈静", department: "华北销售部", region: "north", mobile: "15400000002"
     },
     Owner {
-        id: "zhao.lei",
-        name: "赵磊",
-        department: "华南销售部",
-        region: "south",
-        mobile: "15400000003",
+        id: "zhao.lei", name: "赵磊", department: "华南销售部", region: "south", mobile: "15400000003"
     },
     Owner {
         id: "tom.reed",
@@ -45,11 +34,7 @@ pub(super) const COLLEAGUES: [Owner; 5] = [
         mobile: "+1-202-555-0104",
     },
     Owner {
-        id: "zhang.wei",
-        name: "张伟",
-        department: "华东销售部",
-        region: "east",
-        mobile: "15400000005",
+        id: "zhang.wei", name: "张伟", department: "华东销售部", region: "east", mobile: "15400000005"
     },
     Owner {
         id: "emma.clark",
@@ -127,8 +112,26 @@ pub(super) const FIRST_NAMES: [&str; 20] = [
 ];
 
 pub(super) const LAST_NAMES: [&str; 20] = [
-    "Anderson", "Baker", "Castillo", "Dubois", "Eriksen", "Fischer", "Garcia", "Hughes", "Ivanova", "Jensen",
-    "Kowalski", "Lindqvist", "Müller", "Novak", "O'Brien", "Petrov", "Rossi", "Schmidt", "Turner", "Weber",
+    "Anderson",
+    "Baker",
+    "Castillo",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "Garcia",
+    "Hughes",
+    "Ivanova",
+    "Jensen",
+    "Kowalski",
+    "Lindqvist",
+    "Müller",
+    "Novak",
+    "O'Brien",
+    "Petrov",
+    "Rossi",
+    "Schmidt",
+    "Turner",
+    "Weber",
 ];
 
 /// City in Chinese, in pinyin, two leading digits of its identity and postal codes.
@@ -147,8 +150,18 @@ pub(super) const CITIES: [(&str, &str, &str); 12] = [
     ("西安", "xian", "61"),
 ];
 
-pub(super) const ROADS: [&str; 10] =
-    ["人民路", "解放大道", "中山北路", "科技园路", "滨江大道", "建设路", "和平里", "文昌街", "长江路", "学府路"];
+pub(super) const ROADS: [&str; 10] = [
+    "人民路",
+    "解放大道",
+    "中山北路",
+    "科技园路",
+    "滨江大道",
+    "建设路",
+    "和平里",
+    "文昌街",
+    "长江路",
+    "学府路",
+];
 
 pub(super) const FOREIGN_CITIES: [(&str, &str); 8] = [
     ("Springfield", "US"),
