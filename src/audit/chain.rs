@@ -4,6 +4,7 @@
 //! same object without `hash`, in lower-case hexadecimal; `previous` is the hash of the line with the sequence number
 //! before, or 64 zeros for the first line of all.
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::canonical::{Object, canonical};
@@ -72,19 +73,33 @@ impl Chain {
     }
 }
 
+#[cfg(test)]
+impl Chain {
+    /// Appends a line whose record's text is given, as somebody does who forges a log.
+    pub(super) fn seal_raw(&mut self, out: &mut Vec<u8>, record: &str) {
+        let sequence = self.sequence + 1;
+        let members = format!(
+            "\"previous\":\"{}\",\"record\":{record},\"sequence\":{sequence}}}",
+            hash_text(&self.hash)
+        );
+        *self = Self { sequence, hash: hash(members.as_bytes()) };
+        out.extend_from_slice(format!("{{\"hash\":\"{}\",{members}\n", hash_text(&self.hash)).as_bytes());
+    }
+}
+
 impl<'l> Link<'l> {
-    /// Reads a line, without its line feed.
-    pub(super) fn read(line: &'l [u8]) -> Result<Self, Fault> {
+    /// Reads a line, without its line feed, and gives it as JSON too.
+    pub(super) fn read(line: &'l [u8]) -> Result<(Self, Value), Fault> {
         let link = Self::parse(line).ok_or(Fault::Shape)?;
-        let value: serde_json::Value = serde_json::from_slice(line).map_err(|_| Fault::Shape)?;
-        if canonical(&value).as_deref() != Some(line) {
-            return Err(Fault::Canonical);
-        }
+        let value: Value = serde_json::from_slice(line).map_err(|_| Fault::Shape)?;
         let hashed = line.get(HASH.len() + 64 + 2..).unwrap_or_default();
         if hash(hashed) != link.hash {
             return Err(Fault::Hash);
         }
-        Ok(link)
+        if canonical(&value).as_deref() != Some(line) {
+            return Err(Fault::Canonical);
+        }
+        Ok((link, value))
     }
 
     /// Takes a line apart without checking its hash.
@@ -155,7 +170,7 @@ mod tests {
         let (out, chain) = lines(3);
         let mut expected = Chain::GENESIS;
         for line in out.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-            let link = Link::read(line).unwrap();
+            let (link, _) = Link::read(line).unwrap();
             assert_eq!((link.sequence, link.previous), (expected.sequence + 1, expected.hash));
             expected = Chain { sequence: link.sequence, hash: link.hash };
         }
@@ -182,11 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn a_second_member_of_the_same_name_is_not_canonical() {
+    fn a_line_that_two_readers_could_understand_differently_is_not_canonical() {
         let (mut out, mut chain) = (Vec::new(), Chain::GENESIS);
-        chain.seal(&mut out, |o| o.text("a", "x"));
-        let text = String::from_utf8(out).unwrap();
-        let doubled = text.trim_end().replace("{\"a\":\"x\"}", "{\"a\":\"y\",\"a\":\"x\"}");
-        assert_eq!(Link::read(doubled.as_bytes()), Err(Fault::Canonical));
+        // What only somebody who forges a chain would write, with hashes that fit.
+        chain.seal_raw(&mut out, "{\"a\":\"x\",\"a\":\"y\"}");
+        let line = out.strip_suffix(b"\n").unwrap();
+        assert_eq!(Link::read(line).unwrap_err(), Fault::Canonical);
     }
 }

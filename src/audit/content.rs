@@ -101,4 +101,4 @@ pub(super) const REQUEST: &str = "request";
 /// The type of an event's record.
 pub(super) const EVENT: &str = "event";
 /// Longest line, which bounds what reading back takes. The caps of records keep well below it.
-pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
+pub(super) const MAX_LINE_BYTES: usize = 2 << 20;

@@ -150,6 +150,11 @@ impl Signer {
         signer
     }
 
+    /// Names the key without giving it away.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     pub(super) fn sign(&self, message: &str) -> Signature {
         Signature { key: self.id.clone(), mac: self.mac(message) }
     }

@@ -1,7 +1,6 @@
 //! The log that records go to: opening it, beginning records, and the wait until one is written.
 
 use std::future::Future;
-use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,10 +16,10 @@ use crate::identity::Peer;
 use crate::telemetry::Metrics;
 
 use super::chain::Chain;
-use super::head::{Head, Signer};
+use super::head::Signer;
 use super::queue::{Content, Queue};
 use super::record::{Event, Record};
-use super::segment::{Found, HEAD_FILE, Segments};
+use super::segment::{Found, Medium, Segments};
 use super::writer::{HeadState, Start, Writer};
 
 /// Where and how the audit is kept.
@@ -127,6 +126,10 @@ enum Wait {
 #[derive(Debug)]
 struct Ends(Arc<Queue>);
 
+/// Says that the writer has ended when it has.
+#[derive(Debug)]
+struct Ended(Arc<Queue>);
+
 impl AuditLog {
     /// Opens the log in its directory and begins writing: repairs a torn last line, and says what it found.
     pub fn open(
@@ -134,24 +137,32 @@ impl AuditLog {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Opened), OpenError> {
-        let Settings { dir, segment_bytes, sync, max_in_flight, key } = settings;
-        let signer = key.map(Signer::new);
-        let head_path = dir.join(HEAD_FILE);
-        let head = match Head::read(&head_path, signer.as_ref()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(OpenError::File { path: head_path.display().to_string(), source }),
-            Ok(head) => head,
-        };
-        let (segments, found) = Segments::open(&dir)?;
-        let queue = Arc::new(Queue::new(max_in_flight, clock, metrics));
-        let (opened, start) = compare(head, found);
-        let write = |source| OpenError::File { path: dir.display().to_string(), source };
-        let chain = start.chain;
-        let mut writer = Writer::new(queue.clone(), Box::new(segments), chain, signer, segment_bytes, sync)
-            .map_err(write)?;
-        writer.start(&start).map_err(write)?;
+        let (segments, found) =
+            Segments::open(&settings.dir, settings.key.clone().map(Signer::new).as_ref())?;
+        Self::write_to(Box::new(segments), found, settings, clock, metrics)
+    }
+
+    /// Begins writing to a medium that holds what was found.
+    fn write_to(
+        medium: Box<dyn Medium>,
+        found: Found,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Self, Opened), OpenError> {
+        let failed = |source| OpenError::File { path: settings.dir.display().to_string(), source };
+        let queue = Arc::new(Queue::new(settings.max_in_flight, clock, metrics));
+        let (opened, start) = compare(found);
+        let mut writer = Writer::new(queue.clone(), medium, &start, &settings).map_err(failed)?;
+        writer.start(&start).map_err(failed)?;
         queue.set_writable(true, 0);
-        thread::Builder::new().name("audit".into()).spawn(move || writer.run()).map_err(write)?;
+        let ended = Ended(queue.clone());
+        let run = move || {
+            // Dropped after the writer and its files, also if it panics.
+            let _ended = ended;
+            writer.run();
+        };
+        thread::Builder::new().name("audit".into()).spawn(run).map_err(failed)?;
         Ok((Self { _ends: Arc::new(Ends(queue.clone())), queue }, opened))
     }
 
@@ -232,9 +243,15 @@ impl Drop for Ends {
     }
 }
 
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
+}
+
 /// Holds the head that was found against the log that was found.
-fn compare(head: Option<Head>, found: Found) -> (Opened, Start) {
-    let Found { chain, torn } = found;
+fn compare(found: Found) -> (Opened, Start) {
+    let Found { chain, torn, head } = found;
     let state = match &head {
         None if chain == Chain::GENESIS => HeadState::New,
         None => HeadState::Missing,
@@ -248,9 +265,12 @@ fn compare(head: Option<Head>, found: Found) -> (Opened, Start) {
     let ahead = head.filter(|_| state == HeadState::Ahead);
     let opened = Opened {
         sequence: chain.sequence,
-        torn_bytes: torn.as_ref().map_or(0, |(bytes, _)| *bytes),
+        torn_bytes: torn.as_ref().map_or(0, |torn| torn.bytes),
         lost: ahead.as_ref().map_or(0, |head| head.chain.sequence - chain.sequence),
         head_trusted: !matches!(state, HeadState::Missing | HeadState::Differs),
     };
     (opened, Start { chain, head: state, torn, ahead })
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,12 +9,18 @@ mod canonical;
 mod chain;
 mod content;
 mod head;
+mod lines;
 mod log;
 mod queue;
 mod record;
 mod segment;
 mod text;
+mod verify;
 mod writer;
+
+#[cfg(test)]
+mod testing;
 
 pub use log::{AuditError, AuditLog, Closing, OpenError, Opened, Sealed, Settings, Sync};
 pub use record::{Duty, Event, Outcome, Record};
+pub use verify::{Evidence, Finding, Verdict, verify};

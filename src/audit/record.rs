@@ -369,3 +369,6 @@ const REASON_CAP: usize = 512;
 const LIST_CAP: usize = 256;
 /// How many record keys are kept; their number is kept in any case.
 const KEYS_CAP: usize = 100;
+
+#[cfg(test)]
+mod tests;

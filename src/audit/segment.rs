@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::chain::{Chain, Link};
 use super::content::MAX_LINE_BYTES;
-use super::head::{Head, HeadFile};
+use super::head::{Head, HeadFile, Signer};
 use super::log::OpenError;
 
 /// What the writer writes to.
@@ -48,13 +48,23 @@ pub(super) struct Segments {
 pub(super) struct Found {
     /// The last whole line.
     pub(super) chain: Chain,
-    /// Bytes after it, now moved aside into this file.
-    pub(super) torn: Option<(u64, String)>,
+    /// What stood after it.
+    pub(super) torn: Option<Torn>,
+    /// The newest head; with a key, the newest that it signed.
+    pub(super) head: Option<Head>,
+}
+
+/// A part of a line after the last whole one, moved aside.
+#[derive(Clone, Debug)]
+pub(super) struct Torn {
+    pub(super) bytes: u64,
+    /// The file's name in the log's directory.
+    pub(super) moved_to: String,
 }
 
 impl Segments {
     /// Opens a directory for writing.
-    pub(super) fn open(dir: &Path) -> Result<(Self, Found), OpenError> {
+    pub(super) fn open(dir: &Path, signer: Option<&Signer>) -> Result<(Self, Found), OpenError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
         let lock = lock(dir)?;
         let found = segment_files(dir).map_err(at(dir))?;
@@ -76,10 +86,14 @@ impl Segments {
         };
         let bytes = file.metadata().map_err(at(&path))?.len();
         let head_path = dir.join(HEAD_FILE);
+        let named = match Head::read(&head_path, signer) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            named => named.map_err(at(&head_path))?,
+        };
         let head = HeadFile::open(&head_path).map_err(at(&head_path))?;
         sync_dir(dir).map_err(at(dir))?;
         let segments = Self { dir: dir.to_owned(), file, number, bytes, head, _lock: lock };
-        Ok((segments, Found { chain, torn }))
+        Ok((segments, Found { chain, torn, head: named }))
     }
 }
 
@@ -163,11 +177,7 @@ fn segment_number(name: &str) -> Option<u32> {
 }
 
 /// The last whole line of a segment; what follows it is moved aside.
-fn recover(
-    file: &File,
-    path: &Path,
-    number: u32,
-) -> Result<(Option<Chain>, Option<(u64, String)>), OpenError> {
+fn recover(file: &File, path: &Path, number: u32) -> Result<(Option<Chain>, Option<Torn>), OpenError> {
     let length = file.metadata().map_err(at(path))?.len();
     let end = after_last_line_feed(file, length).map_err(at(path))?;
     let chain = if end == 0 {
@@ -181,7 +191,7 @@ fn recover(
     let aside = format!("{PREFIX}{number:08}.torn-{}", chain.map_or(0, |c| c.sequence));
     let aside_path = path.with_file_name(&aside);
     move_aside(file, end, length, &aside_path).map_err(at(&aside_path))?;
-    Ok((chain, Some((length - end, aside))))
+    Ok((chain, Some(Torn { bytes: length - end, moved_to: aside })))
 }
 
 fn move_aside(mut file: &File, from: u64, to: u64, aside: &Path) -> io::Result<()> {
@@ -200,7 +210,7 @@ fn last_line(file: &File, end: u64) -> io::Result<Option<Chain>> {
     file.read_exact_at(&mut bytes, end - window)?;
     let Some(bytes) = bytes.strip_suffix(b"\n") else { return Ok(None) };
     let line = bytes.rsplit(|b| *b == b'\n').next().unwrap_or(bytes);
-    Ok(Link::read(line).ok().map(|link| Chain { sequence: link.sequence, hash: link.hash }))
+    Ok(Link::read(line).ok().map(|(link, _)| Chain { sequence: link.sequence, hash: link.hash }))
 }
 
 /// Where the last line feed ends, looking back through the file block by block.

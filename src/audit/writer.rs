@@ -19,10 +19,10 @@ use tracing::{error, info, warn};
 use super::chain::{Chain, hash_text};
 use super::content::{EVENT, time};
 use super::head::{Head, Signer, segment_message};
-use super::log::{AuditError, Sealed, Sync};
+use super::log::{AuditError, Sealed, Settings, Sync};
 use super::queue::{Content, Entry, Queue, Taken};
 use super::record::Outcome;
-use super::segment::Medium;
+use super::segment::{Medium, Torn};
 
 /// What was found at the start, to be recorded.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub(super) struct Start {
     pub(super) chain: Chain,
     /// How the head compares with the log.
     pub(super) head: HeadState,
-    /// Bytes moved aside, and where to.
-    pub(super) torn: Option<(u64, String)>,
+    /// What was moved aside.
+    pub(super) torn: Option<Torn>,
     /// The head that names records that are gone.
     pub(super) ahead: Option<Head>,
 }
@@ -92,18 +92,16 @@ impl Writer {
     pub(super) fn new(
         queue: Arc<Queue>,
         medium: Box<dyn Medium>,
-        chain: Chain,
-        signer: Option<Signer>,
-        segment_bytes: u64,
-        sync: Sync,
+        start: &Start,
+        settings: &Settings,
     ) -> io::Result<Self> {
         Ok(Self {
             queue,
             medium,
-            chain,
-            signer,
-            segment_bytes,
-            sync,
+            chain: start.chain,
+            signer: settings.key.clone().map(Signer::new),
+            segment_bytes: settings.segment_bytes,
+            sync: settings.sync,
             syncer: Syncer::start()?,
             backlog: VecDeque::new(),
             buffer: Vec::new(),
@@ -134,11 +132,11 @@ impl Writer {
                 o.text("type", LOSS);
             });
         }
-        if let Some((bytes, aside)) = &start.torn {
+        if let Some(torn) = &start.torn {
             self.chain.seal(&mut self.buffer, |o| {
-                o.text("moved_to", aside);
+                o.text("moved_to", &torn.moved_to);
                 o.text("time", &now);
-                o.number("torn_bytes", *bytes);
+                o.number("torn_bytes", torn.bytes);
                 o.text("type", REPAIR);
             });
         }
@@ -397,13 +395,6 @@ impl Writer {
         if let Err(error) = stopped {
             error!(%error, "audit log could not be ended in order");
         }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.backlog.clear();
-        self.queue.ended();
     }
 }
 

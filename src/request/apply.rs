@@ -37,7 +37,12 @@ where
     let query =
         if public { query::serialise(operation.query()) } else { query::serialise(&query::guard(permit)?) };
     let authorization = caller.headers.get(AUTHORIZATION).cloned();
-    made(operation.method(), target(operation.path(), &query)?, narrowed, body, authorization)
+    // Whether `HEAD` finds a record depends on the record, so the whole answer is asked for and judged.
+    let method = match operation.method() {
+        &Method::HEAD if !public => &Method::GET,
+        method => method,
+    };
+    made(method, target(operation.path(), &query)?, narrowed, body, authorization)
 }
 
 /// The read that has to come before a write under a record condition; its answer goes to `response::judge`.

@@ -100,9 +100,9 @@ async fn screened(
     if coding != Coding::Identity && !(screen.is_complete() && screen.is_empty()) {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    // HEAD was asked as GET, so that it is answered for the same records; the length stays untold.
+    // `HEAD` was asked as `GET`, so that it finds the same records; nothing of them is released.
     let body = if client.method == Method::HEAD {
-        Rewritten::empty(screen.counts().clone())
+        Rewritten::empty(Counts::default())
     } else {
         Rewritten::screened(screen)
     };

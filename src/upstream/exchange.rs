@@ -11,7 +11,7 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::base::{Clock, Secret};
-use crate::request::{Outgoing, UpstreamRequest};
+use crate::request::Outgoing;
 
 use super::admission::Admission;
 use super::answer::{UpstreamBody, UpstreamResponse};
@@ -67,10 +67,15 @@ impl Upstream {
         Ok(Self { client, admission, origin, credentials, timeouts, accept_encoding, sniff_gzip, clock })
     }
 
-    pub(super) async fn exchange(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    /// `authorization` is the caller's own.
+    pub(super) async fn exchange(
+        &self,
+        head: Parts,
+        body: Outgoing,
+        authorization: Option<HeaderValue>,
+    ) -> Result<UpstreamResponse, UpstreamError> {
         let started = self.clock.monotonic();
         let slot = self.admission.enter().await?;
-        let (head, body, authorization) = request.into_parts();
         let mut request = Request::from_parts(self.addressed(head, authorization)?, body);
         let is_head = request.method() == Method::HEAD;
         let connection = capture_connection(&mut request);

@@ -17,3 +17,14 @@ pub use answer::{UpstreamBody, UpstreamResponse};
 pub use config::{Credentials, Timeouts, Trust, UpstreamConfig};
 pub use error::{Phase, SetupError, UpstreamError};
 pub use pool::{Load, Upstreams};
+
+#[cfg(test)]
+#[expect(dead_code, reason = "shared with the integration tests, which use the rest")]
+#[path = "../../tests/it/support/pki.rs"]
+mod pki;
+#[cfg(test)]
+#[expect(dead_code, reason = "shared with the integration tests, which use the rest")]
+#[path = "../../tests/it/support/upstream.rs"]
+mod scripted;
+#[cfg(test)]
+mod tests;

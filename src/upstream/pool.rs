@@ -60,7 +60,8 @@ impl Upstreams {
     ) -> Result<UpstreamResponse, UpstreamError> {
         let api = &permit.route().api;
         let upstream = self.by_api.get(api).ok_or_else(|| UpstreamError::Unknown(Arc::clone(api)))?;
-        upstream.exchange(request).await
+        let (head, body, authorization) = request.into_parts();
+        upstream.exchange(head, body, authorization).await
     }
 
     /// How busy each upstream is, for metrics; sorted by api.

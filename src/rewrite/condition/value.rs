@@ -128,7 +128,7 @@ impl Value {
     }
 
     /// `<` and the like. Only values of one type have an order.
-    pub(super) fn compare(&self, other: &Value) -> Result<Ordering, Fault> {
+    pub(in crate::rewrite) fn compare(&self, other: &Value) -> Result<Ordering, Fault> {
         match (self, other) {
             // Bytes of UTF-8 have the order of the characters.
             (Self::Text(a), Self::Text(b)) => Ok(a.as_bytes().cmp(b.as_bytes())),
