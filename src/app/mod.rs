@@ -4,3 +4,4 @@
 //! Nothing here looks at a request.
 
 pub mod config;
+mod watch;

@@ -10,6 +10,7 @@
 //! | 2 | the command line is wrong |
 //! | 3 | `apply`: the policy refuses the request |
 
+mod demo;
 mod init;
 mod serve;
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::base::Secret;
 
-use super::{Config, Location, Store};
+use super::{Config, Location};
 
 /// A running cluster. Dropping it, or the end of the process, stops it and removes its files: the script below
 /// waits for the end of its standard input.
@@ -46,11 +46,6 @@ impl Cluster {
     pub(crate) fn config(&self) -> Config {
         let url = format!("postgres://fieldgate@localhost/postgres?host={}", self.socket);
         Config::new(Location::Postgres(Secret::new(url)))
-    }
-
-    /// A store on its one database.
-    pub(crate) async fn store(&self) -> Store {
-        Store::open(&self.config()).await.expect("the store opens")
     }
 }
 
