@@ -244,7 +244,7 @@ impl Default for Bounds {
     }
 }
 
-/// Everything the engine needs for one kind of answer.
+/// Everything the engine needs for one kind of answer. Made by [`RewritePlan::new`].
 #[derive(Clone, Debug)]
 pub struct RewritePlan {
     /// The answer's format.
@@ -255,6 +255,13 @@ pub struct RewritePlan {
     pub rules: Vec<RecordRule>,
     /// The bounds.
     pub bounds: Bounds,
+}
+
+impl RewritePlan {
+    /// A plan. Its automata are compiled at first use and kept with it.
+    pub fn new(format: Format, layout: Layout, rules: Vec<RecordRule>, bounds: Bounds) -> Self {
+        Self { format, layout, rules, bounds }
+    }
 }
 
 /// Why and where an answer was cut.
