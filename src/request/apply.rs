@@ -8,12 +8,16 @@ use http_body_util::BodyExt;
 
 use crate::policy::Permit;
 
-use super::{BoxError, Outgoing, Refused, RequestBounds, UpstreamRequest, collect, headers, query, write};
+use super::{
+    Applied, BoxError, Outgoing, Refused, RequestBounds, UpstreamRequest, collect, headers, query, write,
+};
 
 /// Makes the request that goes upstream. The body is the operation's where the route judged it, otherwise it is
-/// read from `request`. A public route's body passes as it comes.
+/// read from `request`. A public route's body passes as it comes. Where the permit has a pre-read, `applied` is what
+/// it gave: without it nothing goes upstream.
 pub async fn apply<B>(
     permit: &Permit,
+    applied: Option<&Applied>,
     request: Request<B>,
     bounds: &RequestBounds,
 ) -> Result<UpstreamRequest, Refused>
@@ -21,6 +25,9 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    if permit.pre_read().is_some() && applied.is_none() {
+        return Err(Refused::NotJudged);
+    }
     let (caller, body) = request.into_parts();
     let operation = permit.operation();
     let public = permit.route().public;
@@ -32,7 +39,7 @@ where
             Some(body) => body.clone(),
             None => collect(body, bounds.body_bytes).await?,
         };
-        judged(permit, &caller.headers, body, &mut narrowed, bounds)?
+        judged(permit, applied, &caller.headers, body, &mut narrowed, bounds)?
     };
     let query =
         if public { query::serialise(operation.query()) } else { query::serialise(&query::guard(permit)?) };
@@ -87,6 +94,7 @@ where
 /// The body that may be sent, with its type in `narrowed`.
 fn judged(
     permit: &Permit,
+    applied: Option<&Applied>,
     caller: &HeaderMap,
     body: Bytes,
     narrowed: &mut HeaderMap,
@@ -101,7 +109,7 @@ fn judged(
     }
     narrowed.insert(CONTENT_TYPE, json_type(caller)?);
     let body = match write {
-        Some(rule) => write::filter(rule, permit.params(), &body, bounds)?,
+        Some(rule) => write::filter(rule, applied, permit.params(), &body, bounds)?,
         None => write::restated(&body, bounds)?,
     };
     Ok(Outgoing::Whole(body))
