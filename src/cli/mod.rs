@@ -1,1 +1,53 @@
-//! (to come)
+//! The commands, one file each. A command reads its arguments, calls the modules above and prints; it decides
+//! nothing itself, so that `serve`, `check`, `test` and `apply` cannot disagree.
+//!
+//! # Exit status
+//!
+//! | status | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | it failed: a mistake in a policy or configuration, a malformed answer, a broken audit chain |
+//! | 2 | the command line is wrong |
+//! | 3 | `apply`: the policy refuses the request |
+
+mod demo;
+mod init;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Decides field by field and record by record what each caller of a CRM or ERP API may read and change.
+#[derive(Debug, Parser)]
+#[command(name = "fieldgate", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(serve::Args),
+    /// Write a commented configuration and a first policy.
+    Init(init::Args),
+}
+
+/// Runs the command and reports a failure on standard error.
+pub fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Init(args) => init::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        // `{:#}` gives the causes on one line: what failed, where, and why.
+        // Nothing is left to do where standard error is closed.
+        let _ = writeln!(std::io::stderr(), "fieldgate: {error:#}");
+        FAILED.into()
+    })
+}
+
+/// Something failed; its text is on standard error.
+const FAILED: u8 = 1;

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The other end of a connection, as the listener saw it.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -37,31 +39,39 @@ impl Method {
 }
 
 /// A person or a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A human being.
+    #[default]
     Person,
     /// A service account.
     Service,
 }
 
-/// The authenticated caller. Its identity is `(issuer, id)`, never the name.
+/// The authenticated caller. Its identity is `(issuer, id)`, never the name. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    issuer: Arc<str>,
-    id: Arc<str>,
-    name: Option<Arc<str>>,
-    kind: Kind,
-    groups: Vec<Arc<str>>,
-    roles: Vec<Arc<str>>,
-    claims: serde_json::Map<String, serde_json::Value>,
+    subject: Arc<Subject>,
     ip: IpAddr,
-    mfa: bool,
-    method: Method,
-    credential: Option<Arc<str>>,
 }
 
-/// The parts of a principal, for the methods of this module and for policy tests ([`Principal::assumed`]).
+/// Everything of a principal that does not change from one request to the next, so that a key's is made once.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) issuer: Arc<str>,
+    pub(super) id: Arc<str>,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) kind: Kind,
+    pub(super) groups: Vec<Arc<str>>,
+    pub(super) roles: Vec<Arc<str>>,
+    pub(super) claims: serde_json::Map<String, serde_json::Value>,
+    pub(super) mfa: bool,
+    pub(super) method: Method,
+    pub(super) credential: Option<Arc<str>>,
+}
+
+/// The parts of a principal that policy tests, `apply` and `explain` describe ([`Principal::assumed`]).
 #[derive(Clone, Debug)]
 pub struct Assumed {
     /// Subject.
@@ -83,53 +93,52 @@ pub struct Assumed {
 impl Principal {
     /// A principal that somebody describes instead of authenticating: for policy tests, `apply` and `explain`.
     pub fn assumed(parts: Assumed) -> Self {
-        Self::new("assumed".into(), Kind::Person, Method::Assumed, None, parts)
-    }
-
-    pub(super) fn new(
-        issuer: Arc<str>,
-        kind: Kind,
-        method: Method,
-        credential: Option<Arc<str>>,
-        parts: Assumed,
-    ) -> Self {
         let Assumed { id, name, groups, roles, claims, ip, mfa } = parts;
-        Self { issuer, id, name, kind, groups, roles, claims, ip, mfa, method, credential }
+        let issuer = "assumed".into();
+        let (kind, method) = (Kind::Person, Method::Assumed);
+        let subject =
+            Subject { issuer, id, name, kind, groups, roles, claims, mfa, method, credential: None };
+        Self::new(Arc::new(subject), ip)
     }
 
-    /// Who vouches for it: the issuer URL of a token, `keys` for API keys.
+    pub(super) fn new(subject: Arc<Subject>, ip: IpAddr) -> Self {
+        Self { subject, ip }
+    }
+
+    /// Who vouches for it: the issuer URL of a token; `keys` for an API key, unless it stands for somebody whom an
+    /// issuer vouches for.
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.subject.issuer
     }
 
     /// The subject; unique within the issuer.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.subject.id
     }
 
     /// A name for people to read; decides nothing.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.subject.name.as_deref()
     }
 
     /// Person or service.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.subject.kind
     }
 
     /// Groups, as bindings name them.
     pub fn groups(&self) -> &[Arc<str>] {
-        &self.groups
+        &self.subject.groups
     }
 
     /// Roles given directly, beside those from bindings.
     pub fn roles(&self) -> &[Arc<str>] {
-        &self.roles
+        &self.subject.roles
     }
 
     /// Claims that conditions may read.
     pub fn claims(&self) -> &serde_json::Map<String, serde_json::Value> {
-        &self.claims
+        &self.subject.claims
     }
 
     /// The caller's address.
@@ -139,16 +148,16 @@ impl Principal {
 
     /// Whether a second factor was used.
     pub fn mfa(&self) -> bool {
-        self.mfa
+        self.subject.mfa
     }
 
     /// How it was authenticated.
     pub fn method(&self) -> Method {
-        self.method
+        self.subject.method
     }
 
     /// A name of the credential for the audit (a key's id, a token's `jti`), never the credential.
     pub fn credential(&self) -> Option<&str> {
-        self.credential.as_deref()
+        self.subject.credential.as_deref()
     }
 }

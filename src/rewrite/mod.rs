@@ -12,12 +12,15 @@ pub mod codec;
 pub mod condition;
 pub mod mask;
 
+mod automaton;
 mod counts;
+mod json;
 mod output;
 mod path;
 mod plan;
 mod rewriter;
 
+pub use automaton::TooLarge;
 pub use counts::{Counts, FieldCount};
 pub use output::{Output, Pieces};
 pub use path::{Path, PathError, Step};
@@ -26,3 +29,6 @@ pub use plan::{
     RewritePlan, RuleId, RuleRef, Selector, Total, TotalOnHold,
 };
 pub use rewriter::Rewriter;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,86 @@
-//! (to come)
+//! What survives a restart: API keys, budgets and small settings, in SQLite (one node) or PostgreSQL (several).
+//!
+//! Typed rows come in and go out; the meaning of a row belongs to the module that keeps it here. There is one SQL
+//! text and one code path for both databases, through sqlx's `Any` driver, which speaks only TEXT, BIGINT, DOUBLE
+//! and BYTEA. Every statement is bounded in time and the pool in connections; a store that does not answer is an
+//! error for the caller to judge, never a wait without end. It never holds a secret in the clear: keys are hashes.
+
+mod budgets;
+mod keys;
+mod open;
+#[cfg(test)]
+pub(crate) mod postgres;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::{Any, AnyPool, Transaction};
+
+pub use budgets::{BudgetRow, SeenRecord};
+pub use keys::KeyRow;
+pub use open::{Config, Location};
+
+/// A store that is open. Cheap to clone; all clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+    begin: &'static str,
+    operation_timeout: Duration,
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be opened: the path, the address, the rights or the schema.
+    #[error("the store at {place} cannot be opened: {reason}")]
+    Open {
+        /// Where it is, without credentials.
+        place: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The database refused or cannot be reached.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database did not answer in time.
+    #[error("the store did not answer within {0:?}")]
+    Timeout(Duration),
+    /// Something of this name is there already.
+    #[error("`{0}` exists already")]
+    Exists(String),
+    /// A bound of the store is reached.
+    #[error("the store holds no more than {0} {1}")]
+    Full(usize, &'static str),
+}
+
+impl Store {
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.bounded(async { sqlx::query("SELECT 1").execute(&self.pool).await.map(drop) }).await
+    }
+
+    /// Closes all connections; what is asked afterwards fails.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Runs one operation within the stated time.
+    async fn bounded<T>(
+        &self,
+        operation: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.operation_timeout, operation).await {
+            Ok(done) => done.map_err(StoreError::Unavailable),
+            Err(_) => Err(StoreError::Timeout(self.operation_timeout)),
+        }
+    }
+
+    /// A transaction that may write. SQLite takes the write lock at once: a lock taken later, after a read, fails
+    /// without waiting when another writer was faster.
+    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.pool.begin_with(self.begin).await
+    }
+}

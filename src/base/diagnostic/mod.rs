@@ -1,5 +1,7 @@
 //! Complaints about policy and configuration files: what, where, and what to do about it.
 
+mod render;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,6 +114,11 @@ impl Report {
         self.diagnostics.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// How many complaints of a severity there are.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == severity).count()
+    }
+
     /// Sorts by place (file, line, column) and removes repetitions.
     pub fn sort(&mut self) {
         self.diagnostics
@@ -127,6 +134,17 @@ impl Report {
     /// The text of a file that was given to [`Report::source`].
     pub fn text(&self, file: &str) -> Option<&str> {
         self.sources.iter().find(|(name, _)| name.as_ref() == file).map(|(_, text)| text.as_ref())
+    }
+}
+
+impl Severity {
+    /// The name people and programs read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
     }
 }
 

@@ -1,0 +1,155 @@
+//! API keys: those of the configuration and those of the store.
+//!
+//! How long a refusal takes says nothing about which keys exist: a key of the configuration is looked up by a keyed
+//! hash of all of it, one of the store by its public id, and then its secret's hash is compared in constant time,
+//! also when there is no such id. Only who holds the secret learns that a key has expired or is revoked.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use hmac::{Hmac, KeyInit, Mac};
+use ipnet::IpNet;
+use serde_json::Value;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::base::{Clock, Secret};
+use crate::store::Store;
+
+use super::config::{Config, KeyOwner};
+use super::key_text::KeyText;
+use super::principal::{Method, Subject};
+use super::stored_keys::StoredKeys;
+use super::unauthenticated::Unauthenticated;
+
+/// The method of API keys.
+pub(super) struct ApiKeys {
+    fixed: HashMap<[u8; 32], KnownKey>,
+    /// Of this process alone, so that nobody outside can compute where a guess lands in the table.
+    lookup_key: Secret<[u8; 32]>,
+    stored: Option<StoredKeys>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A key and whom it stands for.
+pub(super) struct KnownKey {
+    pub(super) id: Arc<str>,
+    pub(super) hash: [u8; 32],
+    pub(super) subject: Arc<Subject>,
+    pub(super) networks: Vec<IpNet>,
+    /// Microseconds since 1970.
+    pub(super) expires_at: Option<i64>,
+    pub(super) revoked: bool,
+    /// When it was last used, and what of that is written.
+    pub(super) last_used: AtomicI64,
+    pub(super) written: AtomicI64,
+}
+
+impl ApiKeys {
+    pub(super) fn new(config: &Config, store: Option<Store>, clock: Arc<dyn Clock>) -> Self {
+        let mut lookup_key = [0_u8; 32];
+        // Without random numbers the table is as good as any other; only the timing argument above is weaker.
+        getrandom::fill(&mut lookup_key).ok();
+        let lookup_key = Secret::new(lookup_key);
+        let fixed = config
+            .keys
+            .iter()
+            .map(|key| {
+                let hash = keyed_hash(&lookup_key, key.key.expose());
+                let mut known = KnownKey::new(Arc::clone(&key.id), hash, &key.owner);
+                known.expires_at = key.expires.map(|at| at.as_microsecond());
+                known.revoked = key.disabled;
+                (hash, known)
+            })
+            .collect();
+        let stored = store.map(|store| StoredKeys::new(store, config.stored_keys, Arc::clone(&clock)));
+        Self { fixed, lookup_key, stored, clock }
+    }
+
+    /// Whom the key stands for.
+    pub(super) async fn authenticate(&self, text: &str, ip: IpAddr) -> Result<Arc<Subject>, Unauthenticated> {
+        if let Some(parts) = KeyText::parse(text)
+            && let Some(stored) = &self.stored
+        {
+            let found = stored.find(parts.id).await?;
+            let expected = found.as_ref().map_or([0; 32], |key| key.hash);
+            let proved: bool = parts.hash().ct_eq(&expected).into();
+            return match found {
+                Some(key) if proved => self.admit(&key, ip),
+                _ => Err(Unauthenticated::UnknownKey),
+            };
+        }
+        let hash = keyed_hash(&self.lookup_key, text);
+        let key = self.fixed.get(&hash).ok_or(Unauthenticated::UnknownKey)?;
+        self.admit(key, ip)
+    }
+
+    /// What a proved key is checked for.
+    fn admit(&self, key: &KnownKey, ip: IpAddr) -> Result<Arc<Subject>, Unauthenticated> {
+        let now = self.clock.now().as_microsecond();
+        if key.revoked {
+            return Err(Unauthenticated::Revoked(key.id.to_string()));
+        }
+        if key.expires_at.is_some_and(|at| at <= now) {
+            return Err(Unauthenticated::Expired(key.id.to_string()));
+        }
+        if !key.networks.is_empty() && !key.networks.iter().any(|net| net.contains(&ip)) {
+            return Err(Unauthenticated::Network(key.id.to_string()));
+        }
+        key.last_used.store(now, Ordering::Relaxed);
+        Ok(Arc::clone(&key.subject))
+    }
+
+    pub(super) async fn write_last_uses(&self) {
+        if let Some(stored) = &self.stored {
+            stored.write_last_uses().await;
+        }
+    }
+}
+
+impl KnownKey {
+    pub(super) fn new(id: Arc<str>, hash: [u8; 32], owner: &KeyOwner) -> Self {
+        let subject = Arc::new(subject(&id, owner));
+        Self {
+            id,
+            hash,
+            subject,
+            networks: owner.networks.clone(),
+            expires_at: None,
+            revoked: false,
+            last_used: AtomicI64::new(0),
+            written: AtomicI64::new(0),
+        }
+    }
+}
+
+fn subject(id: &Arc<str>, owner: &KeyOwner) -> Subject {
+    let mut claims = owner.claims.clone();
+    if !owner.scopes.is_empty() {
+        claims.insert("scopes".to_owned(), Value::from(owner.scopes.clone()));
+    }
+    Subject {
+        issuer: owner.issuer.as_deref().unwrap_or("keys").into(),
+        id: owner.principal.as_str().into(),
+        name: owner.name.as_deref().map(Into::into),
+        kind: owner.kind,
+        groups: owner.groups.iter().map(|g| g.as_str().into()).collect(),
+        roles: owner.roles.iter().map(|r| r.as_str().into()).collect(),
+        claims,
+        mfa: owner.mfa,
+        method: Method::ApiKey,
+        credential: Some(Arc::clone(id)),
+    }
+}
+
+#[expect(clippy::expect_used, reason = "INVARIANT: HMAC takes keys of any length")]
+fn keyed_hash(key: &Secret<[u8; 32]>, text: &str) -> [u8; 32] {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.expose()).expect("any length");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests;

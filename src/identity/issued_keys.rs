@@ -1,0 +1,125 @@
+//! Making, listing and revoking the keys of the store: what `fieldgate keys` does.
+
+use jiff::Timestamp;
+
+use crate::base::Secret;
+use crate::store::{KeyRow, Store, StoreError};
+
+use super::config::KeyOwner;
+use super::key_text;
+
+/// A key to be made.
+pub struct NewKey {
+    /// What its owner calls it.
+    pub name: String,
+    /// Whom it stands for.
+    pub owner: KeyOwner,
+    /// From when it is refused.
+    pub expires: Option<Timestamp>,
+}
+
+/// A key that was made.
+pub struct IssuedKey {
+    /// Its public id.
+    pub id: String,
+    /// The whole key. It cannot be had again.
+    pub text: Secret<String>,
+}
+
+/// A key in a list: everything but the secret.
+#[derive(Clone, Debug)]
+pub struct KeySummary {
+    /// Its public id.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Whom it stands for; `None` if what the store holds cannot be read, and the key opens nothing.
+    pub owner: Option<KeyOwner>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when it is refused.
+    pub expires: Option<Timestamp>,
+    /// Since when it is refused.
+    pub revoked: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used: Option<Timestamp>,
+}
+
+/// Why no key was made.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// A text that is empty, too long, or has characters that cannot be seen.
+    #[error("`{0}` is empty, longer than 256 characters, or has control characters")]
+    Text(&'static str),
+    /// An expiry that is over.
+    #[error("the key would have expired already")]
+    Expired,
+    /// No random numbers from the system.
+    #[error("the system gives no random numbers")]
+    Random,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes a key. The secret is in the answer and nowhere else.
+pub async fn create_key(store: &Store, new: NewKey, now: Timestamp) -> Result<IssuedKey, IssueError> {
+    let NewKey { name, owner, expires } = new;
+    check("name", &name)?;
+    check("principal", &owner.principal)?;
+    owner.issuer.iter().try_for_each(|text| check("issuer", text))?;
+    owner.name.iter().try_for_each(|text| check("name", text))?;
+    owner.groups.iter().try_for_each(|text| check("group", text))?;
+    owner.roles.iter().try_for_each(|text| check("role", text))?;
+    owner.scopes.iter().try_for_each(|text| check("scope", text))?;
+    if expires.is_some_and(|at| at <= now) {
+        return Err(IssueError::Expired);
+    }
+    let key = key_text::generate().map_err(|_| IssueError::Random)?;
+    let row = KeyRow {
+        id: key.id.clone(),
+        hash: key.hash.to_vec(),
+        name,
+        details: serde_json::to_string(&owner).map_err(|_| IssueError::Text("claims"))?,
+        created_at: now.as_microsecond(),
+        expires_at: expires.map(|at| at.as_microsecond()),
+        revoked_at: None,
+        last_used_at: None,
+        revision: 0,
+    };
+    store.add_key(&row).await?;
+    Ok(IssuedKey { id: key.id, text: key.text })
+}
+
+/// All keys, also those revoked, in the order of their making.
+pub async fn list_keys(store: &Store) -> Result<Vec<KeySummary>, StoreError> {
+    let mut keys: Vec<KeySummary> = store.keys_since(0).await?.into_iter().map(summary).collect();
+    keys.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+    Ok(keys)
+}
+
+/// Revokes a key. `false`: there is none of this id that was not revoked before.
+pub async fn revoke_key(store: &Store, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    store.revoke_key(id, now.as_microsecond()).await
+}
+
+fn summary(row: KeyRow) -> KeySummary {
+    KeySummary {
+        id: row.id,
+        name: row.name,
+        owner: serde_json::from_str(&row.details).ok(),
+        created: time(row.created_at),
+        expires: row.expires_at.map(time),
+        revoked: row.revoked_at.map(time),
+        last_used: row.last_used_at.map(time),
+    }
+}
+
+fn time(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MIN)
+}
+
+fn check(what: &'static str, text: &str) -> Result<(), IssueError> {
+    let fine = !text.is_empty() && text.chars().count() <= 256 && !text.chars().any(char::is_control);
+    if fine { Ok(()) } else { Err(IssueError::Text(what)) }
+}

@@ -1,0 +1,134 @@
+//! API keys as they are kept: a hash of the secret, never the secret.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Store, StoreError};
+
+/// One API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    /// The public part of the key.
+    pub id: String,
+    /// A hash of the secret part.
+    pub hash: Vec<u8>,
+    /// What its owner calls it.
+    pub name: String,
+    /// Whom it stands for, as JSON; `identity` knows its form.
+    pub details: String,
+    /// Microseconds since 1970.
+    pub created_at: i64,
+    /// From when it is refused.
+    pub expires_at: Option<i64>,
+    /// Since when it is refused.
+    pub revoked_at: Option<i64>,
+    /// When it was last used, as far as has been written.
+    pub last_used_at: Option<i64>,
+    /// The change of the table that this row was last part of. Given by the store.
+    pub revision: i64,
+}
+
+impl Store {
+    /// Adds a key; its `revision` is given here.
+    pub async fn add_key(&self, key: &KeyRow) -> Result<(), StoreError> {
+        let held = self.bounded(sqlx::query("SELECT COUNT(*) FROM api_keys").fetch_one(&self.pool)).await?;
+        let held: i64 = held.try_get(0).map_err(StoreError::Unavailable)?;
+        if usize::try_from(held).unwrap_or(usize::MAX) >= MAX_KEYS {
+            return Err(StoreError::Full(MAX_KEYS, "keys"));
+        }
+        let adding = self.bounded(async {
+            let mut transaction = self.begin().await?;
+            let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
+            sqlx::query(
+                "INSERT INTO api_keys (id, hash, name, details, created_at, expires_at, revoked_at, \
+                 last_used_at, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            )
+            .bind(&key.id)
+            .bind(key.hash.clone())
+            .bind(&key.name)
+            .bind(&key.details)
+            .bind(key.created_at)
+            .bind(key.expires_at)
+            .bind(key.revoked_at)
+            .bind(key.last_used_at)
+            .bind(revision)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await
+        });
+        adding.await.map_err(|error| match error {
+            StoreError::Unavailable(sqlx::Error::Database(e)) if e.is_unique_violation() => {
+                StoreError::Exists(key.id.clone())
+            }
+            other => other,
+        })
+    }
+
+    /// Marks a key as revoked. `false`: there is no such key, or it was revoked before.
+    pub async fn revoke_key(&self, id: &str, at: i64) -> Result<bool, StoreError> {
+        self.bounded(async {
+            let mut transaction = self.begin().await?;
+            let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
+            let done = sqlx::query(
+                "UPDATE api_keys SET revoked_at = $1, revision = $2 WHERE id = $3 AND revoked_at IS NULL",
+            )
+            .bind(at)
+            .bind(revision)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(done.rows_affected() == 1)
+        })
+        .await
+    }
+
+    /// The keys changed after a revision, in the order of their changes. With 0: all.
+    pub async fn keys_since(&self, revision: i64) -> Result<Vec<KeyRow>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, hash, name, details, created_at, expires_at, revoked_at, last_used_at, revision \
+             FROM api_keys WHERE revision > $1 ORDER BY revision",
+        )
+        .bind(revision);
+        self.bounded(async { query.fetch_all(&self.pool).await?.iter().map(key_row).collect() }).await
+    }
+
+    /// Writes when keys were last used; an older time never replaces a newer one.
+    pub async fn touch_keys(&self, used: &[(String, i64)]) -> Result<(), StoreError> {
+        self.bounded(async {
+            let mut transaction = self.begin().await?;
+            for (id, at) in used {
+                sqlx::query(
+                    "UPDATE api_keys SET last_used_at = $1 \
+                     WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
+                )
+                .bind(*at)
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+            }
+            transaction.commit().await
+        })
+        .await
+    }
+}
+
+fn key_row(row: &AnyRow) -> Result<KeyRow, sqlx::Error> {
+    Ok(KeyRow {
+        id: row.try_get(0)?,
+        hash: row.try_get(1)?,
+        name: row.try_get(2)?,
+        details: row.try_get(3)?,
+        created_at: row.try_get(4)?,
+        expires_at: row.try_get(5)?,
+        revoked_at: row.try_get(6)?,
+        last_used_at: row.try_get(7)?,
+        revision: row.try_get(8)?,
+    })
+}
+
+/// Taken inside the transaction that makes the change: the row's lock makes revisions visible in their order.
+const NEXT_REVISION: &str = "UPDATE counters SET value = value + 1 WHERE name = 'api_keys' RETURNING value";
+
+/// A gateway holds all keys in memory (about half a kilobyte each).
+const MAX_KEYS: usize = 100_000;

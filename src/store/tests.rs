@@ -1,0 +1,223 @@
+use std::path::Path;
+
+use super::postgres::Cluster;
+use super::{BudgetRow, Config, KeyRow, Location, SeenRecord, Store, StoreError};
+use crate::base::Secret;
+
+fn at(path: &Path) -> Config {
+    Config::new(Location::Sqlite(path.to_owned()))
+}
+
+fn key(id: &str) -> KeyRow {
+    KeyRow {
+        id: id.to_owned(),
+        hash: vec![0, 1, 2, 255],
+        name: "nightly 导出".to_owned(),
+        details: r#"{"principal":"li.na"}"#.to_owned(),
+        created_at: 1_700_000_000_000_000,
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: None,
+        revision: 0,
+    }
+}
+
+async fn keeps_keys(store: &Store) {
+    store.add_key(&key("a")).await.unwrap();
+    store.add_key(&KeyRow { expires_at: Some(5), ..key("b") }).await.unwrap();
+    assert!(matches!(store.add_key(&key("a")).await, Err(StoreError::Exists(id)) if id == "a"));
+
+    let all = store.keys_since(0).await.unwrap();
+    assert_eq!(all.iter().map(|k| k.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(all[0], KeyRow { revision: all[0].revision, ..key("a") });
+    assert_eq!(all[1].expires_at, Some(5));
+
+    let newest = all[1].revision;
+    assert!(store.keys_since(newest).await.unwrap().is_empty());
+    assert!(store.revoke_key("a", 77).await.unwrap());
+    assert!(!store.revoke_key("a", 78).await.unwrap(), "a second revocation changes nothing");
+    assert!(!store.revoke_key("nobody", 78).await.unwrap());
+    let changed = store.keys_since(newest).await.unwrap();
+    assert_eq!(changed.len(), 1);
+    assert_eq!((changed[0].id.as_str(), changed[0].revoked_at), ("a", Some(77)));
+
+    store.touch_keys(&[("b".to_owned(), 9)]).await.unwrap();
+    store.touch_keys(&[("b".to_owned(), 8)]).await.unwrap();
+    let b = store.keys_since(0).await.unwrap().into_iter().find(|k| k.id == "b").unwrap();
+    assert_eq!(b.last_used_at, Some(9), "an older time does not replace a newer one");
+}
+
+async fn keeps_settings(store: &Store) {
+    assert_eq!(store.setting("head").await.unwrap(), None);
+    store.set_setting("head", "1").await.unwrap();
+    store.set_setting("head", "2").await.unwrap();
+    assert_eq!(store.setting("head").await.unwrap().as_deref(), Some("2"));
+    assert_eq!(store.setting_or("head", "3").await.unwrap(), "2");
+    assert_eq!(store.setting_or("fresh", "3").await.unwrap(), "3");
+}
+
+async fn swaps_budgets_only_when_unchanged(store: &Store) {
+    assert_eq!(store.budget("l", "s").await.unwrap(), BudgetRow::default());
+    assert!(store.swap_budget("l", "s", 0, "7:1", 100).await.unwrap());
+    assert!(!store.swap_budget("l", "s", 0, "7:9", 100).await.unwrap(), "the row is there already");
+    let seen = store.budget("l", "s").await.unwrap();
+    assert_eq!(seen.slots, "7:1");
+    assert!(store.swap_budget("l", "s", seen.version, "7:2", 100).await.unwrap());
+    assert!(!store.swap_budget("l", "s", seen.version, "7:3", 100).await.unwrap(), "somebody was faster");
+    assert_eq!(store.budget("l", "s").await.unwrap().slots, "7:2");
+
+    let old = store.budget("l", "s").await.unwrap().version;
+    store.prune_budgets(101).await.unwrap();
+    assert_eq!(store.budget("l", "s").await.unwrap(), BudgetRow::default());
+    assert!(store.swap_budget("l", "s", 0, "8:1", 200).await.unwrap());
+    assert!(store.budget("l", "s").await.unwrap().version > old, "a new row never repeats an old version");
+}
+
+async fn remembers_given_records(store: &Store) {
+    let records: Vec<SeenRecord> = (0..450).map(|n| SeenRecord { record: n, slot: n % 3 }).collect();
+    store.add_seen_records("l", "s", &records, 100).await.unwrap();
+    store.add_seen_records("l", "s", &[SeenRecord { record: i64::MIN, slot: 9 }], 100).await.unwrap();
+    store.add_seen_records("l", "s", &[SeenRecord { record: 1, slot: 0 }], 100).await.unwrap();
+    store.add_seen_records("l", "s", &[SeenRecord { record: 0, slot: 5 }], 100).await.unwrap();
+
+    assert_eq!(store.seen_records("l", "s", -1, 10_000).await.unwrap().len(), 451);
+    let late = store.seen_records("l", "s", 2, 10_000).await.unwrap();
+    assert_eq!(
+        late,
+        [SeenRecord { record: i64::MIN, slot: 9 }, SeenRecord { record: 0, slot: 5 }],
+        "moved forward, never back"
+    );
+    assert_eq!(store.seen_records("l", "s", -1, 2).await.unwrap(), late, "the latest win the places");
+    assert!(store.seen_records("l", "other", -1, 10).await.unwrap().is_empty());
+    store.prune_budgets(101).await.unwrap();
+    assert!(store.seen_records("l", "s", -1, 10).await.unwrap().is_empty());
+}
+
+async fn everything(store: &Store) {
+    keeps_keys(store).await;
+    keeps_settings(store).await;
+    swaps_budgets_only_when_unchanged(store).await;
+    remembers_given_records(store).await;
+    racing_swaps_have_one_winner_each(store).await;
+}
+
+/// Sixteen tasks add one to the same budget, each until it has succeeded ten times.
+async fn racing_swaps_have_one_winner_each(store: &Store) {
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut done = 0;
+                while done < 10 {
+                    let seen = store.budget("race", "s").await.unwrap();
+                    let next = (seen.slots.parse::<u32>().unwrap_or(0) + 1).to_string();
+                    if store.swap_budget("race", "s", seen.version, &next, 1 << 40).await.unwrap() {
+                        done += 1;
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(store.budget("race", "s").await.unwrap().slots, "160");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn works_in_memory() {
+    let mut config = Config::new(Location::Memory);
+    // Sixteen tasks share one connection here, on a machine that may be busy.
+    config.operation_timeout = std::time::Duration::from_secs(60);
+    everything(&Store::open(&config).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn works_in_a_sqlite_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = at(&folder.path().join("state.db"));
+    config.operation_timeout = std::time::Duration::from_secs(60);
+    everything(&Store::open(&config).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn works_on_postgresql() {
+    let Some(cluster) = Cluster::start() else { return };
+    let mut config = cluster.config();
+    config.operation_timeout = std::time::Duration::from_secs(60);
+    everything(&Store::open(&config).await.unwrap()).await;
+    let again = Store::open(&config).await.unwrap();
+    assert_eq!(again.setting("head").await.unwrap().as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn two_memory_stores_share_nothing() {
+    let (a, b) = (Store::memory().await.unwrap(), Store::memory().await.unwrap());
+    a.set_setting("x", "1").await.unwrap();
+    assert_eq!(b.setting("x").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_file_survives_a_restart_and_serves_two_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("with space 100%?#.db");
+    let first = Store::open(&at(&path)).await.unwrap();
+    first.set_setting("x", "1").await.unwrap();
+    let beside = Store::open(&at(&path)).await.unwrap();
+    beside.add_key(&key("a")).await.unwrap();
+    assert_eq!(first.keys_since(0).await.unwrap().len(), 1, "what another process wrote is seen");
+    first.close().await;
+    beside.close().await;
+
+    let again = Store::open(&at(&path)).await.unwrap();
+    assert_eq!(again.setting("x").await.unwrap().as_deref(), Some("1"));
+    assert!(path.exists(), "the file has the name that was asked for");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&at(&path)).await.unwrap();
+    store.set_setting("x", "1").await.unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.path().display());
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_fails_instead_of_hanging() {
+    let store = Store::memory().await.unwrap();
+    store.ping().await.unwrap();
+    store.close().await;
+    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_held_connection_ends_in_an_error_in_time() {
+    let mut config = Config::new(Location::Memory);
+    config.operation_timeout = std::time::Duration::from_millis(20);
+    let store = Store::open(&config).await.unwrap();
+    let _held = store.pool.acquire().await.unwrap();
+    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_) | StoreError::Timeout(_))));
+}
+
+#[tokio::test]
+async fn a_broken_place_is_named_without_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Store::open(&at(&folder.path().join("no/such/folder.db"))).await.unwrap_err();
+    assert!(missing.to_string().contains("no/such/folder.db"), "{missing}");
+
+    for url in ["mysql://u:hunter2@h/d", "postgres://u:hunter2@127.0.0.1:1/d", "postgres://u:hunter2@:x/d"] {
+        let mut config = Config::new(Location::Postgres(Secret::new(url.to_owned())));
+        config.operation_timeout = std::time::Duration::from_secs(1);
+        let error = Store::open(&config).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(!error.to_string().contains('\n'));
+    }
+}

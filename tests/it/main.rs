@@ -1,0 +1,4 @@
+//! Integration tests: one binary, one module for each stage.
+
+#[cfg(test)]
+mod support;

@@ -1,0 +1,5 @@
+//! What integration tests stand on.
+
+pub(crate) mod client;
+pub(crate) mod pki;
+pub(crate) mod upstream;
