@@ -90,6 +90,12 @@ const FUNCTIONS: &[(&str, Style, Function, &str)] = &[
     ("ip_in", Style::Global, Function::IpIn, "ip_in(principal.ip, \"10.0.0.0/8\")"),
 ];
 
+/// The names of all functions, methods and macros.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let functions = FUNCTIONS.iter().map(|(name, ..)| *name);
+    functions.chain(time::PARTS.iter().map(|(name, _)| *name)).chain(["has", "exists", "all"])
+}
+
 /// Compiles a call of a function or method.
 pub(super) fn call(compiler: &mut Compiler<'_>, call: &CallExpr, id: u64) -> Compiled {
     let name = call.func_name.as_str();
@@ -130,13 +136,11 @@ pub(super) fn call(compiler: &mut Compiler<'_>, call: &CallExpr, id: u64) -> Com
 }
 
 fn unknown(compiler: &Compiler<'_>, name: &str, id: u64) -> Compiled {
-    let known = FUNCTIONS.iter().map(|(known, ..)| *known);
-    let known = known.chain(time::PARTS.iter().map(|(known, _)| *known)).chain(["has", "exists", "all"]);
     let help = match name {
         "map" | "filter" | "exists_one" | "existsOne" => {
             Some("there are `exists(x, …)` and `all(x, …)`".to_owned())
         }
-        _ => suggest(name, known).map(did_you_mean),
+        _ => suggest(name, names()).map(did_you_mean),
     };
     compiler.refuse(id, format!("unknown function `{name}`"), help)
 }
