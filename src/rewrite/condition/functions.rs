@@ -166,7 +166,7 @@ fn constant_text(
 fn matches(compiler: &mut Compiler<'_>, text: &IdedExpr, pattern: &IdedExpr) -> Compiled {
     let text = text_part(compiler, text, "matches")?;
     let source = constant_text(compiler, pattern, "the pattern")?;
-    let built = regex::RegexBuilder::new(&source)
+    let built = regex::RegexBuilder::new(&ascii_classes(&source))
         .size_limit(MAX_PATTERN_BYTES)
         .dfa_size_limit(MAX_PATTERN_BYTES)
         .nest_limit(MAX_PATTERN_NESTING)
@@ -181,6 +181,39 @@ fn matches(compiler: &mut Compiler<'_>, text: &IdedExpr, pattern: &IdedExpr) -> 
             compiler.refuse(pattern.id, format!("the pattern cannot be read: {reason}"), None)
         }
     }
+}
+
+/// The pattern with `\d`, `\w`, `\s` and `\b` meaning ASCII, as in RE2 and so in CEL: where a policy says digits, digits
+/// of other scripts must not pass.
+fn ascii_classes(pattern: &str) -> String {
+    let mut ascii = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    let mut classes = 0_usize;
+    while let Some(c) = chars.next() {
+        match c {
+            '[' => classes += 1,
+            ']' => classes = classes.saturating_sub(1),
+            _ => {}
+        }
+        if c != '\\' {
+            ascii.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('d') => ascii.push_str("[0-9]"),
+            Some('D') => ascii.push_str("[^0-9]"),
+            Some('w') => ascii.push_str("[0-9A-Za-z_]"),
+            Some('W') => ascii.push_str("[^0-9A-Za-z_]"),
+            Some('s') => ascii.push_str("[\\t\\n\\f\\r ]"),
+            Some('S') => ascii.push_str("[^\\t\\n\\f\\r ]"),
+            Some('b') if classes == 0 => ascii.push_str("(?-u:\\b)"),
+            escaped => {
+                ascii.push(c);
+                ascii.extend(escaped);
+            }
+        }
+    }
+    ascii
 }
 
 fn ip_in(compiler: &mut Compiler<'_>, text: &IdedExpr, networks: &[&IdedExpr]) -> Compiled {

@@ -288,6 +288,18 @@ fn texts_are_searched_and_converted() {
 }
 
 #[test]
+fn patterns_mean_ascii_where_re2_does() {
+    let record = json!({ "arabic": "١٢٣", "digits": "123", "name": "王芳 é_1", "back": "a\\d" });
+    assert!(met(r"record.digits.matches('^\\d+$') && !record.arabic.matches('\\d')", record.clone()));
+    assert!(met(r"record.arabic.matches('^\\D+$') && record.arabic.matches('^[^\\d]+$')", record.clone()));
+    // For ASCII é is no letter, so a word begins behind it.
+    assert!(met(r"record.name.matches('é\\b')", record.clone()));
+    assert!(met(r"record.name.matches('^..\\s.[\\w]+$') && record.name.matches('\\b_1\\b')", record.clone()));
+    assert!(met(r"record.back.matches('^a\\\\d$') && record.digits.matches('^[\\d_]{3}$')", record.clone()));
+    assert!(met(r"record.name.matches('^\\p{Han}+\\W+')", record));
+}
+
+#[test]
 fn times_have_parts_in_a_zone() {
     let record =
         json!({ "at": "2026-01-31T07:00:00+08:00", "bad": "2026-01-31", "lenient": "2026-01-31 07:00:00Z" });
