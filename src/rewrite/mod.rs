@@ -13,11 +13,13 @@ pub mod mask;
 
 mod automaton;
 mod counts;
+mod csv;
 mod json;
 mod output;
 mod path;
 mod plan;
 mod rewriter;
+mod sse;
 
 pub use automaton::TooLarge;
 pub use counts::{Counts, FieldCount};

@@ -19,3 +19,4 @@ mod text;
 mod value;
 
 pub(crate) use machine::{Framing, Machine};
+pub(crate) use tally::Tally;
