@@ -10,6 +10,8 @@
 pub mod codec;
 pub mod condition;
 pub mod mask;
+#[doc(hidden)]
+pub mod reference;
 
 mod automaton;
 mod counts;
