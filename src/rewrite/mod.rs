@@ -28,3 +28,6 @@ pub use plan::{
     RewritePlan, RuleId, RuleRef, Selector, Total, TotalOnHold,
 };
 pub use rewriter::Rewriter;
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::super::output::Output;
 use super::super::plan::{Cut, CutReason};
+use super::emit;
 use super::lexer::{Lex, NumberState, StringState, is_blank};
 use super::machine::{Flow, Framing, Kind, Machine, Step};
 
@@ -33,7 +34,7 @@ impl Machine {
         self.pos = 0;
         let ended = self.end_of_input(out);
         ended.map_err(|reason| self.cut(reason))?;
-        self.emit.settle(self.tally.counts.released, &[], out);
+        self.settle_total(&[], out);
         self.tally.counts.bytes_out = self.emit.bytes_out;
         Ok(())
     }
@@ -94,9 +95,11 @@ impl Machine {
         }
         self.token_start = 0;
         self.hold_over(slice);
-        let hold_bytes = self.plan.bounds.hold_for_total_bytes;
-        let plan = std::sync::Arc::clone(&self.plan);
-        self.emit.check_hold(hold_bytes, plan.layout.total.as_ref(), out);
+        let hold = emit::Hold {
+            bytes: self.plan.bounds.hold_for_total_bytes,
+            total: self.plan.layout.total.as_ref(),
+        };
+        self.emit.check_hold(hold, out);
     }
 
     /// Reads the slice from `pos` to `end`.

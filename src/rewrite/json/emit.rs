@@ -46,6 +46,13 @@ struct TotalPlace {
     comma: bool,
 }
 
+/// How long totals may be held, and what they become then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold<'t> {
+    pub(crate) bytes: usize,
+    pub(crate) total: Option<&'t Total>,
+}
+
 /// What a total member becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TotalNow {
@@ -151,19 +158,20 @@ impl Emit {
     }
 
     /// Gives the totals up if more is held than may be.
-    pub(crate) fn check_hold(&mut self, hold_bytes: usize, total: Option<&Total>, out: &mut impl Output) {
+    pub(crate) fn check_hold(&mut self, hold: Hold<'_>, out: &mut impl Output) {
         let first = self.totals.places.first().map(|place| place.value);
-        if first.is_some_and(|first| self.totals.held.len() - first > hold_bytes.max(LEAST_HOLD_BYTES)) {
+        if first.is_some_and(|first| self.totals.held.len() - first > hold.bytes.max(LEAST_HOLD_BYTES)) {
             self.totals.settled = Some(Settled::GivenUp);
-            let remove = total.is_some_and(|total| total.otherwise == TotalOnHold::Remove);
+            let remove = hold.total.is_some_and(|total| total.otherwise == TotalOnHold::Remove);
             self.release(if remove { None } else { Some("null".into()) }, out);
         }
     }
 
     /// The records are over: totals are known.
-    pub(crate) fn settle(&mut self, released: u64, slice: &[u8], out: &mut impl Output) {
+    pub(crate) fn settle(&mut self, released: u64, hold: Hold<'_>, slice: &[u8], out: &mut impl Output) {
         self.flush(slice, out);
-        self.totals.settled.get_or_insert(Settled::Known);
+        self.check_hold(hold, out);
+        self.totals.settled = Some(Settled::Known);
         self.release(Some(released.to_string()), out);
     }
 
@@ -178,8 +186,11 @@ impl Emit {
                     let after = held.get(place.value..).unwrap_or_default();
                     let blanks =
                         after.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n')).count();
-                    let comma = after.get(blanks) == Some(&b',');
-                    let end = place.value + if comma && !place.comma { blanks + 1 } else { 0 };
+                    // As for every dropped member: blanks before a comma go with it, those before a bracket stay.
+                    let end = match after.get(blanks) {
+                        Some(b',') => place.value + blanks + usize::from(!place.comma),
+                        _ => place.value,
+                    };
                     drop(held.drain(place.start..end));
                 }
             }

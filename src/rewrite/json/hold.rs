@@ -212,6 +212,8 @@ impl Machine {
         let Some(hold) = self.hold.take() else { return Ok(()) };
         self.programs.pop();
         self.silent = None;
+        self.emit.flush(slice, out);
+        self.emit.skip_to(self.pos);
         self.flow = Flow::Undecided;
         self.child = hold.child;
         self.end = slice.len();

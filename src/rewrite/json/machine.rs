@@ -9,7 +9,7 @@ use super::super::automaton::{
 use super::super::condition::Params;
 use super::super::output::Output;
 use super::super::plan::{Cut, CutReason, RewritePlan};
-use super::emit::{Emit, TotalNow};
+use super::emit::{self, Emit, TotalNow};
 use super::hold::{Forced, Hold};
 use super::lexer::{Lex, NumberState, StringState};
 use super::tally::Tally;
@@ -225,6 +225,11 @@ impl Machine {
     }
 
     fn keep_text(&mut self, at: usize, slice: &[u8], out: &mut impl Output) {
+        if self.flow == Flow::Discard {
+            // Nothing that was discarded on the way here may come back.
+            self.emit.flush(slice, out);
+            self.emit.skip_to(at);
+        }
         self.emit.pass(at, slice, out);
         if self.opened < self.frames.len() {
             if self.opened == 0 {
@@ -455,8 +460,17 @@ impl Machine {
     /// The place of the records has been passed.
     pub(crate) fn records_over(&mut self, slice: &[u8], out: &mut impl Output) {
         if self.plan.layout.total.as_ref().is_some_and(|total| total.recount) {
-            self.emit.settle(self.tally.counts.released, slice, out);
+            self.settle_total(slice, out);
         }
+    }
+
+    /// Totals are what was released until now.
+    pub(crate) fn settle_total(&mut self, slice: &[u8], out: &mut impl Output) {
+        let hold = emit::Hold {
+            bytes: self.plan.bounds.hold_for_total_bytes,
+            total: self.plan.layout.total.as_ref(),
+        };
+        self.emit.settle(self.tally.counts.released, hold, slice, out);
     }
 
     // === containers ===
