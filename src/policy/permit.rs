@@ -304,3 +304,16 @@ pub enum DenialReason {
         step_up: Option<Arc<str>>,
     },
 }
+
+impl DenialReason {
+    /// The natural status of the refusal, where the api does not have its own.
+    pub fn status(&self) -> http::StatusCode {
+        match self {
+            Self::Target(_) => http::StatusCode::BAD_REQUEST,
+            Self::NoRoute => http::StatusCode::NOT_FOUND,
+            // A step-up challenge (RFC 9470 section 3).
+            Self::Guard { step_up: Some(_), .. } => http::StatusCode::UNAUTHORIZED,
+            Self::NoPermission { .. } | Self::Guard { step_up: None, .. } => http::StatusCode::FORBIDDEN,
+        }
+    }
+}
