@@ -14,7 +14,6 @@ mod log;
 mod queue;
 mod record;
 mod segment;
-mod text;
 mod verify;
 mod writer;
 

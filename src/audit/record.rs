@@ -13,10 +13,10 @@ use crate::identity::{Kind, Peer, Principal};
 use crate::limits::Limited;
 use crate::policy::{Denial, Operation, Permit, RouteFacts};
 use crate::rewrite::Counts;
+use crate::telemetry::clean;
 
 use super::log::Closing;
 use super::queue::{Content, Slot};
-use super::text::clean;
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
