@@ -1,5 +1,7 @@
 //! What reaches the upstream.
 
+use fieldgate::rewrite::codec::{Coding, Encoder};
+
 use super::*;
 use crate::support::upstream;
 
@@ -55,6 +57,24 @@ async fn the_request_is_written_again_from_what_was_judged() {
     assert_eq!(seen.header("via"), Some("1.1 fieldgate"));
     assert!(seen.header("traceparent").unwrap().starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
     assert!(!seen.header("traceparent").unwrap().contains("00f067aa0ba902b7"));
+}
+
+#[tokio::test]
+async fn what_no_permission_covers_is_not_sent() {
+    let stages = stages().await;
+    for (who, request) in [
+        ("reader", json("PUT", "/customers/7", "{}")),
+        ("nobody", get("/customers/7")),
+        ("manager", get("/debug")),
+        ("manager", get("/customers/7/../8")),
+    ] {
+        let denied = stages.ask(who, request).await;
+        assert!(
+            matches!(&denied, Err(Refusal::Denied(denial)) if denial.policy_version.len() > 8),
+            "{denied:?}"
+        );
+    }
+    assert!(stages.crm.received().is_empty());
 }
 
 /// Q01, Q02, Q04: nothing that asks about a hidden field is sent, and the words are those for an unknown one.
@@ -136,7 +156,8 @@ async fn bodies_that_cannot_be_judged_are_refused() {
         ("content-type", "application/json-patch+json"),
         ("content-type", "application/json; charset=utf-16"),
         ("content-type", "multipart/form-data; boundary=x"),
-        ("content-encoding", "gzip"),
+        ("content-encoding", "compress"),
+        ("content-encoding", "gzip, gzip"),
     ] {
         let mut request = json("PUT", "/customers/7", "{\"name\":1}");
         request.headers_mut().insert(name, value.parse().unwrap());
@@ -150,6 +171,33 @@ async fn bodies_that_cannot_be_judged_are_refused() {
     let deep = format!("{{\"tags\":{}{}}}", "[".repeat(200), "]".repeat(200));
     assert_eq!(refused(stages.ask("manager", json("PUT", "/customers/7", &deep)).await).status(), 400);
     assert!(stages.crm.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_judged_and_goes_on_plain() {
+    let stages = stages().await;
+    let compressed = |text: &str| {
+        let mut encoder = Encoder::new(Coding::Gzip);
+        let mut bytes = Vec::new();
+        encoder.push(text.as_bytes(), &mut bytes);
+        encoder.finish(&mut bytes);
+        bytes
+    };
+    let put = |bytes: Vec<u8>| {
+        let mut request = json("PUT", "/customers/7", "");
+        request.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+        request.map(|_| Full::new(Bytes::from(bytes)))
+    };
+    assert_eq!(refused(stages.ask("manager", put(compressed("{\"pin\":1}"))).await).status(), 403);
+    assert_eq!(refused(stages.ask("manager", put(b"{\"name\":1}".to_vec())).await).status(), 400);
+    let bomb = format!("{{\"name\":1{}}}", " ".repeat(2 << 20));
+    assert_eq!(refused(stages.ask("manager", put(compressed(&bomb))).await).status(), 413);
+    let long = format!("{{\"name\":\"{}\"}}", (0..400_000).map(|i| format!("{i:x}")).collect::<String>());
+    assert_eq!(refused(stages.ask("manager", put(compressed(&long))).await).status(), 413);
+    assert!(stages.crm.received().is_empty());
+    stages.ask("manager", put(compressed("{\"name\":1}"))).await.unwrap();
+    let seen = stages.crm.only_request();
+    assert_eq!((seen.text(), seen.header("content-encoding")), ("{\"name\":1}", None));
 }
 
 /// W01: a masked value that comes back would overwrite what it stands for.
