@@ -10,6 +10,7 @@
 //! | 2 | the command line is wrong |
 //! | 3 | `apply`: the policy refuses the request |
 
+mod audit;
 mod demo;
 mod init;
 mod serve;
@@ -33,6 +34,8 @@ enum Command {
     Serve(serve::Args),
     /// Write a commented configuration and a first policy.
     Init(init::Args),
+    /// Verify and search the audit log.
+    Audit(audit::Args),
 }
 
 /// Runs the command and reports a failure on standard error.
@@ -40,6 +43,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Init(args) => init::run(args),
+        Command::Audit(args) => audit::run(args),
     };
     outcome.unwrap_or_else(|error| {
         // `{:#}` gives the causes on one line: what failed, where, and why.

@@ -1,4 +1,5 @@
 //! Integration tests: one binary, one module for each stage.
 
+mod audit;
 #[cfg(test)]
 mod support;
