@@ -7,6 +7,7 @@
 //! before a cut is safe, and nothing follows it. A record is held back (bounded) only when a condition or a type
 //! discriminator needs it.
 
+pub mod charset;
 pub mod codec;
 pub mod condition;
 pub mod mask;

@@ -464,9 +464,9 @@ impl Metrics {
         self.audit_queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
     }
 
-    /// A line of a log was dropped.
-    pub fn log_line_dropped(&self, log: &'static str) {
-        self.log_lines_dropped.with_label_values(&[log]).inc();
+    /// Lines of a log were dropped.
+    pub fn log_lines_dropped(&self, log: &'static str, lines: u64) {
+        self.log_lines_dropped.with_label_values(&[log]).inc_by(lines);
     }
 
     // === Helpers ===

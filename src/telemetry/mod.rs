@@ -8,8 +8,16 @@
 
 pub mod names;
 
+mod access;
+mod lines;
+mod logs;
 mod metrics;
+mod text;
 mod vocabulary;
 
+pub use access::{Access, AccessFormat, AccessLog};
+pub use lines::{LineLog, Target};
+pub use logs::{LogFormat, LogSettings, Logs};
 pub use metrics::{Decision, Gauged, Metrics, RequestSeen, Side, UpstreamFailure};
+pub use text::clean;
 pub use vocabulary::Vocabulary;

@@ -5,7 +5,7 @@
 /// of the result, which then ends in `…`.
 ///
 /// Short of the cut, different texts stay different.
-pub(super) fn clean(text: &str, cap: usize) -> String {
+pub fn clean(text: &str, cap: usize) -> String {
     let mut cleaned = String::with_capacity(text.len().min(cap.saturating_mul(4)));
     let mut length = 0;
     for character in text.chars() {
@@ -27,6 +27,20 @@ pub(super) fn clean(text: &str, cap: usize) -> String {
         }
     }
     cleaned
+}
+
+/// `line` with the characters that [`clean`] escapes escaped, and nothing else changed. `\u{1b}` stays if `colours`:
+/// then it is the log's own.
+pub(super) fn one_line(line: &str, colours: bool) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for character in line.chars() {
+        if needs_escape(character) && !(colours && character == '\u{1b}') {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 /// Whether a character could end a line, move the cursor, change the direction of what follows, or not be seen.
