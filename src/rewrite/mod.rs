@@ -7,17 +7,22 @@
 //! before a cut is safe, and nothing follows it. A record is held back (bounded) only when a condition or a type
 //! discriminator needs it.
 
+pub mod charset;
 pub mod codec;
 pub mod condition;
 pub mod mask;
+#[doc(hidden)]
+pub mod reference;
 
 mod automaton;
 mod counts;
+mod csv;
 mod json;
 mod output;
 mod path;
 mod plan;
 mod rewriter;
+mod sse;
 
 pub use automaton::TooLarge;
 pub use counts::{Counts, FieldCount};
