@@ -12,6 +12,7 @@
 
 mod audit;
 mod demo;
+mod health;
 mod init;
 mod serve;
 
@@ -36,6 +37,8 @@ enum Command {
     Init(init::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
+    /// Ask a running gateway whether it is ready.
+    Health(health::Args),
 }
 
 /// Runs the command and reports a failure on standard error.
@@ -44,6 +47,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Init(args) => init::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Health(args) => health::run(args),
     };
     outcome.unwrap_or_else(|error| {
         // `{:#}` gives the causes on one line: what failed, where, and why.
