@@ -7,14 +7,30 @@
 pub mod source;
 pub mod syntax;
 
+mod assemble;
+mod cache;
+mod check;
+mod compile;
+mod decide;
+mod keys;
+mod load;
+mod model;
 mod operation;
 mod permit;
 mod plan;
+mod router;
 mod target;
+mod when;
 
+pub use compile::Purpose;
+pub use keys::MaskKeys;
+pub use load::Loaded;
 pub use operation::{Action, Operation};
 pub use permit::{
     Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryFields,
     QueryRule, RouteFacts, UneditableRule, WriteRule,
 };
 pub use plan::Plan;
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ mod write;
 
 pub use apply::{apply, pre_read};
 pub use collect::collect;
-pub use outgoing::{Outgoing, UpstreamRequest};
+pub use outgoing::{Applied, Outgoing, UpstreamRequest};
 pub use refused::Refused;
 
 /// What a request may cost.

@@ -1,6 +1,8 @@
 //! A request that may be sent upstream.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -33,6 +35,23 @@ impl UpstreamRequest {
     /// only to an upstream configured to take it.
     pub(crate) fn into_parts(self) -> (Parts, Outgoing, Option<HeaderValue>) {
         (self.head, self.body, self.authorization)
+    }
+}
+
+/// The permissions that apply to a record which is about to be changed; evidence that it was read and released
+/// under the [`PreRead`](crate::policy::PreRead) of the permit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied(BTreeSet<Arc<str>>);
+
+impl Applied {
+    /// For `response::judge`, which reads the record.
+    pub(crate) fn new(grants: BTreeSet<Arc<str>>) -> Self {
+        Self(grants)
+    }
+
+    /// Their names.
+    pub fn grants(&self) -> &BTreeSet<Arc<str>> {
+        &self.0
     }
 }
 

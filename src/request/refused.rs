@@ -44,6 +44,9 @@ pub enum Refused {
     /// A precondition that would be lost: the gateway withholds the validators it would be compared with.
     #[error("the precondition `{0}` cannot be honoured")]
     Precondition(&'static str),
+    /// The record to be changed was not read before, although the permit asks for that.
+    #[error("the record to be changed was not judged")]
+    NotJudged,
     /// A protocol switch on a governed route.
     #[error("the protocol cannot be switched")]
     Upgrade,
@@ -56,7 +59,9 @@ impl Refused {
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Query { .. } | Self::NotEditable { .. } | Self::MaskedValue { .. } => StatusCode::FORBIDDEN,
+            Self::Query { .. } | Self::NotEditable { .. } | Self::MaskedValue { .. } | Self::NotJudged => {
+                StatusCode::FORBIDDEN
+            }
             Self::Target | Self::UnexpectedBody | Self::Body(_) | Self::Upgrade | Self::Read(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -86,6 +91,7 @@ impl Refused {
             Self::TooLarge { .. } => "too_large",
             Self::MediaType(_) => "media_type",
             Self::Precondition(_) => "precondition",
+            Self::NotJudged => "not_judged",
             Self::Upgrade => "upgrade",
             Self::Read(_) => "read",
         }

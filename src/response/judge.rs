@@ -6,6 +6,7 @@ use std::task::Poll;
 use http::StatusCode;
 
 use crate::policy::{Permit, PreRead};
+use crate::request::Applied;
 use crate::rewrite::{Cut, CutReason};
 use crate::upstream::UpstreamResponse;
 
@@ -14,17 +15,17 @@ use super::content;
 use super::transform::opened;
 use super::unscreenable::Unscreenable;
 
-/// Whether the record read before a write is one that the write's permissions apply to. `Ok(false)` also where it
-/// does not exist. Nothing of it is kept.
+/// The write's permissions that apply to the record as it is now. `None`: there are none, or it does not exist.
+/// Nothing of it is kept.
 pub async fn judge(
     permit: &Permit,
     pre_read: &PreRead,
     answer: UpstreamResponse,
-) -> Result<bool, Unscreenable> {
+) -> Result<Option<Applied>, Unscreenable> {
     let status = answer.status();
     match status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(false),
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
         status if status.is_client_error() || status.is_server_error() => {
             return Err(Unscreenable::Status(status));
         }
@@ -44,7 +45,8 @@ pub async fn judge(
                 return Poll::Ready(Err(Unscreenable::before_the_head(error.clone(), counts)));
             }
             if screen.is_complete() {
-                return Poll::Ready(Ok(counts.released > 0 && counts.withheld == 0));
+                let released = counts.released > 0 && counts.withheld == 0;
+                return Poll::Ready(Ok(released.then(|| Applied::new(counts.grants.clone()))));
             }
             if counts.bytes_in > most {
                 let cut = Cut { reason: CutReason::Record, offset: counts.bytes_in };

@@ -77,7 +77,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// All of it.
     pub total: Duration,
-    /// How long an unused connection is kept; less than the upstream keeps it.
+    /// How long an unused connection is kept; less than the upstream keeps it, or a request may meet the closing
+    /// connection. Five seconds are the default of several servers.
     pub keep_alive: Duration,
 }
 
@@ -89,7 +90,7 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(30),
             idle: Duration::from_secs(30),
             total: Duration::from_secs(3600),
-            keep_alive: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(4),
         }
     }
 }

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode};
-use http_body_util::BodyExt;
-use http_body_util::StreamBody;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::base::{Secret, SystemClock};
 use crate::request::Outgoing;
@@ -391,7 +394,7 @@ async fn a_slot_is_held_to_the_last_byte() {
 async fn a_callers_body_that_fails_is_the_callers_fault() {
     let crm = Scripted::start(|_| json("{}")).await;
     let broken = StreamBody::new(futures_util::stream::iter([
-        Ok(http_body::Frame::data(Bytes::from_static(b"abc"))),
+        Ok(Frame::data(Bytes::from_static(b"abc"))),
         Err(std::io::Error::other("gone")),
     ]));
     let body = Outgoing::Passing(broken.map_err(Into::into).boxed_unsync());
@@ -410,4 +413,56 @@ async fn interim_answers_and_trailers_go_no_further() {
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(answer.head().extensions.is_empty());
     assert_eq!(read(answer).await.unwrap(), b"ok");
+}
+
+/// A server that speaks HTTP/2: tells what it saw in a header, sends some text, and ends the stream or resets it.
+async fn start_h2(tls: Arc<rustls::ServerConfig>, text: &'static str, whole: bool) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = move |request: Request<Incoming>| async move {
+        let seen = format!("{} {:?}", request.uri(), request.headers().get("host"));
+        let mut frames = vec![Ok(Frame::data(Bytes::from_static(text.as_bytes())))];
+        frames.extend((!whole).then(|| Err(std::io::Error::other("cut"))));
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        Ok::<_, std::convert::Infallible>(Response::builder().header("x-seen", seen).body(body).unwrap())
+    };
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let tls = tokio_rustls::TlsAcceptor::from(Arc::clone(&tls));
+            tokio::spawn(async move {
+                let socket = TokioIo::new(tls.accept(socket).await.unwrap());
+                let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let _gone = server.serve_connection(socket, service_fn(answer)).await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_it_is_offered_and_configured() {
+    let authority = Authority::new();
+    let trust = Trust::Pem(authority.pem().into_bytes().into());
+    let port = start_h2(authority.server(&["h2"]), "abc", true).await;
+    let over_http2 = UpstreamConfig {
+        trust: trust.clone(),
+        http2: true,
+        host: Some("crm.example".into()),
+        ..config(&format!("https://127.0.0.1:{port}/base"))
+    };
+    let answer = get(&upstream(over_http2.clone())).await.unwrap();
+    assert_eq!(answer.head().headers["x-seen"], "https://crm.example/base/a None");
+    assert_eq!(read(answer).await.unwrap(), b"abc");
+    let over_http1 = UpstreamConfig { http2: false, ..over_http2 };
+    assert!(get_all(&upstream(over_http1)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_reset_stream_is_no_end() {
+    let authority = Authority::new();
+    let trust = Trust::Pem(authority.pem().into_bytes().into());
+    let port = start_h2(authority.server(&["h2"]), "abc", false).await;
+    let upstream =
+        upstream(UpstreamConfig { trust, http2: true, ..config(&format!("https://127.0.0.1:{port}")) });
+    assert!(matches!(get_all(&upstream).await, Err(UpstreamError::Broken(_))));
 }

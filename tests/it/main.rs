@@ -2,4 +2,6 @@
 
 mod audit;
 #[cfg(test)]
+mod stages;
+#[cfg(test)]
 mod support;

@@ -5,6 +5,7 @@
 //! relative to the file. Unknown keys are errors. A secret is named by environment variable or file, never written
 //! down.
 
+mod identity;
 mod read;
 mod secret;
 mod units;
@@ -22,10 +23,10 @@ use crate::proxy::{ConnectionBounds, TlsFiles};
 use crate::request::RequestBounds;
 use crate::upstream::{Timeouts, Trust};
 
+pub use identity::IdentityConfig;
 pub use secret::{SecretAt, SecretSource};
 
 /// A deployment.
-#[derive(Debug)]
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,
@@ -123,10 +124,6 @@ pub enum CredentialConfig {
     /// By the caller's own `Authorization`.
     Pass,
 }
-
-/// Who callers are.
-#[derive(Clone, Debug, Default)]
-pub struct IdentityConfig {}
 
 /// Where the store is.
 #[derive(Clone, Debug)]

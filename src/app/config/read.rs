@@ -15,7 +15,7 @@ use crate::upstream::{Timeouts, Trust};
 
 use super::{
     AccessLogConfig, AdminConfig, ApiConfig, AuditConfig, BoundsConfig, Config, CredentialConfig,
-    IdentityConfig, ListenerConfig, LogsConfig, SecretAt, SecretSource, StoreConfig, SyncConfig, units,
+    ListenerConfig, LogsConfig, SecretAt, SecretSource, StoreConfig, SyncConfig, units,
 };
 
 /// Reads the whole file. What is wrong is in the report of `documents`; the value is then not to be used.
@@ -25,7 +25,7 @@ pub(super) fn config(documents: &Documents, file: &Path, root: &Node) -> Option<
     let listeners = fields.required("listeners").map(|node| reader.listeners(node)).unwrap_or_default();
     let admin = fields.node("admin").and_then(|node| reader.admin(node));
     let apis = fields.required("apis").map(|node| reader.apis(node)).unwrap_or_default();
-    let identity = fields.node("identity").map(|node| reader.identity(node)).unwrap_or_default();
+    let identity = fields.node("identity").and_then(|node| reader.identity(node)).unwrap_or_default();
     let policies = fields.required_text("policies");
     let secrets = fields.node("secrets").map(|node| reader.secrets(node)).unwrap_or_default();
     let store = fields.node("store").and_then(|node| reader.store(node)).unwrap_or(StoreConfig::Memory);
@@ -53,8 +53,8 @@ pub(super) fn config(documents: &Documents, file: &Path, root: &Node) -> Option<
     })
 }
 
-struct Reader<'d> {
-    documents: &'d Documents,
+pub(super) struct Reader<'d> {
+    pub(super) documents: &'d Documents,
     base: &'d Path,
 }
 
@@ -223,20 +223,13 @@ impl Reader<'_> {
         timeouts
     }
 
-    fn identity(&self, node: &Node) -> IdentityConfig {
-        if let Some(fields) = Fields::of(self.documents, node, "`identity`") {
-            fields.finish();
-        }
-        IdentityConfig {}
-    }
-
     fn secrets(&self, node: &Node) -> Vec<(Arc<str>, SecretSource)> {
         let all = members(self.documents, node, "`secrets`");
         all.iter().filter_map(|(name, node)| Some((name.text.clone(), self.secret(node)?))).collect()
     }
 
     /// Where a secret is; one that is written down is refused.
-    fn secret(&self, node: &Node) -> Option<SecretSource> {
+    pub(super) fn secret(&self, node: &Node) -> Option<SecretSource> {
         if !matches!(node.value, Value::Map(_)) {
             self.documents.error_with_help(
                 "secret-in-clear",
@@ -365,11 +358,11 @@ impl Reader<'_> {
         address
     }
 
-    fn path(&self, word: &Word) -> PathBuf {
+    pub(super) fn path(&self, word: &Word) -> PathBuf {
         self.base.join(word.as_str())
     }
 
-    fn duration(&self, fields: &Fields<'_>, name: &'static str, usual: Duration) -> Duration {
+    pub(super) fn duration(&self, fields: &Fields<'_>, name: &'static str, usual: Duration) -> Duration {
         let Some(word) = fields.text(name) else { return usual };
         let found = units::duration(word.as_str()).filter(|duration| !duration.is_zero());
         found.unwrap_or_else(|| {

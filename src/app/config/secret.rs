@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::{Diagnostic, Place, Secret};
 
@@ -56,7 +56,7 @@ impl SecretSource {
     }
 }
 
-fn read_file(path: &PathBuf) -> Result<String, String> {
+pub(super) fn read_file(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();
     file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| error.to_string())?;

@@ -280,7 +280,12 @@ impl Documents {
 
     /// Everything that was said, sorted.
     pub fn into_report(self) -> Report {
-        let mut report = self.report.into_inner();
+        self.take_report()
+    }
+
+    /// Everything that was said since the last call, sorted.
+    pub fn take_report(&self) -> Report {
+        let mut report = self.report.take();
         report.sort();
         report
     }
@@ -313,6 +318,13 @@ impl Documents {
 
     /// Where a mark is, for people.
     pub fn place(&self, mark: Mark) -> Place {
+        let root = self.files.get(mark.file as usize).and_then(|document| document.root.as_deref());
+        let path = root.map_or_else(|| "$".to_owned(), |root| path_to(root, mark));
+        Place { path, ..self.place_without_path(mark) }
+    }
+
+    /// Where a mark is, without the path in the document, which costs a walk through it.
+    pub fn place_without_path(&self, mark: Mark) -> Place {
         let Some(document) = self.files.get(mark.file as usize) else {
             return Place { file: "".into(), line: 0, column: 0, length: 0, path: String::new() };
         };
@@ -321,13 +333,12 @@ impl Documents {
         let before = document.text.get(line_start as usize..mark.start as usize).unwrap_or("");
         let marked = document.text.get(mark.start as usize..mark.end as usize).unwrap_or("");
         let first_line = marked.lines().next().unwrap_or("");
-        let path = document.root.as_deref().map_or_else(|| "$".to_owned(), |root| path_to(root, mark));
         Place {
             file: document.name.clone(),
             line: line as u32 + 1,
             column: before.chars().count() as u32 + 1,
             length: first_line.trim_end().chars().count() as u32,
-            path,
+            path: String::new(),
         }
     }
 }

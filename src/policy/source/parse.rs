@@ -23,6 +23,7 @@ pub(super) fn parse(
     bounds: &SourceBounds,
 ) -> Result<(Node, Vec<Complaint>), Complaint> {
     let mut builder = Builder {
+        text,
         file,
         bounds: *bounds,
         stack: Vec::new(),
@@ -80,7 +81,8 @@ enum Open {
     },
 }
 
-struct Builder {
+struct Builder<'t> {
+    text: &'t str,
     file: u32,
     bounds: SourceBounds,
     stack: Vec<Open>,
@@ -93,7 +95,7 @@ struct Builder {
     documents: usize,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Complaint> {
         let mark = self.mark(&span);
         match event {
@@ -257,7 +259,18 @@ impl Builder {
         let at = error.marker().byte_offset().and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
         let mark = Mark { file: self.file, start: at, end: at };
         let message = error.info();
-        let help = message.contains("tab").then(|| "indent with spaces".to_owned());
+        let before = self.text.get(..at as usize).unwrap_or("");
+        let after = self.text.get(at as usize..).unwrap_or("");
+        let help = if message.contains("tab") {
+            Some("indent with spaces".to_owned())
+        } else if before.ends_with("[*")
+            || before.ends_with("[*]")
+            || (before.ends_with('[') && after.starts_with('*'))
+        {
+            Some("inside `{ }` a path with `[*]` stands in quotes: `\"$.data[*]\"`".to_owned())
+        } else {
+            None
+        };
         Complaint { help, ..complaint("bad-yaml", &message, mark) }
     }
 }

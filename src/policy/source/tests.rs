@@ -60,6 +60,15 @@ fn syntax_errors_have_a_place() {
 }
 
 #[test]
+fn a_path_that_needs_quotes_is_explained() {
+    let (_, report) = parse("- { records: $.data[*], x: 1 }\n");
+    assert_eq!(
+        report.diagnostics()[0].help.as_deref(),
+        Some("inside `{ }` a path with `[*]` stands in quotes: `\"$.data[*]\"`")
+    );
+}
+
+#[test]
 fn an_alias_bomb_is_refused() {
     let mut text = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
     for (name, previous) in ["b", "c", "d", "e", "f", "g"].iter().zip(["a", "b", "c", "d", "e", "f"]) {

@@ -20,6 +20,8 @@ pub struct PolicyTest {
     pub request: TestRequest,
     /// When.
     pub at: Option<Timestamp>,
+    /// What the upstream answers to the read before a write under a condition.
+    pub before: Option<Node>,
     /// What the upstream answers.
     pub answer: Option<Node>,
     /// The status it answers with.
@@ -116,7 +118,7 @@ pub(super) fn test(documents: &Documents, node: &Node) -> Option<PolicyTest> {
         );
     }
     let answer_status = status("answer_status").unwrap_or(200);
-    let answer = fields.node("answer").cloned();
+    let (before, answer) = (fields.node("before").cloned(), fields.node("answer").cloned());
     let mark = fields.mark();
     fields.finish();
     Some(PolicyTest {
@@ -125,6 +127,7 @@ pub(super) fn test(documents: &Documents, node: &Node) -> Option<PolicyTest> {
         principal: principal?,
         request: request?,
         at,
+        before,
         answer,
         answer_status,
         expect,

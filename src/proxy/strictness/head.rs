@@ -46,6 +46,31 @@ pub(super) fn judge(head: &[u8], bounds: &HeadBounds) -> Result<Body, Violation>
     }
 }
 
+/// What HTTP/2 leaves open: a path that is one, and one host. There the target's authority is the host, and a `Host`
+/// field may only repeat it.
+pub(super) fn judge_parts(head: &http::request::Parts) -> Result<(), Violation> {
+    let asterisk = head.method == http::Method::OPTIONS && head.uri.path() == "*";
+    if !head.uri.path().starts_with('/') && !asterisk {
+        return Err(Violation::Target);
+    }
+    if head.method.as_str().len() > METHOD_BYTES {
+        return Err(Violation::Method);
+    }
+    let mut hosts = head.headers.get_all(http::header::HOST).iter().map(http::HeaderValue::as_bytes);
+    let named = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    match (named, hosts.next(), hosts.next()) {
+        (Some(named), None, None) if authority(named) => {}
+        (None, Some(host), None) if authority(host) => {}
+        (Some(named), Some(host), None) if authority(named) && host.eq_ignore_ascii_case(named) => {}
+        _ => return Err(Violation::Host),
+    }
+    let expects = head.headers.get_all(http::header::EXPECT).iter();
+    if expects.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Violation::Expectation);
+    }
+    Ok(())
+}
+
 /// The lines of a head without their CRLF. That every LF has a CR before it was checked while it was read.
 struct Lines<'h>(&'h [u8]);
 

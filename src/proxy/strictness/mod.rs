@@ -266,6 +266,18 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Strict<I> {
     }
 }
 
+/// What is checked of every head, in whatever version of HTTP it came. For HTTP/1 the rest was checked in its bytes;
+/// for HTTP/2 it is what the frames leave open (RFC 9113 section 8.3.1).
+pub(super) fn admit(head: &http::request::Parts) -> Result<(), Violation> {
+    if matches!(head.method, http::Method::CONNECT | http::Method::TRACE) {
+        return Err(Violation::Tunnel);
+    }
+    if head.version != http::Version::HTTP_2 {
+        return Ok(());
+    }
+    head::judge_parts(head)
+}
+
 /// Where in the stream of requests we are.
 struct Framing {
     state: State,

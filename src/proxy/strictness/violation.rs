@@ -42,4 +42,7 @@ pub enum Violation {
     /// `Expect` that is not `100-continue`.
     #[error("unsupported expectation")]
     Expectation,
+    /// `CONNECT` or `TRACE`, which would open a tunnel or echo what was sent.
+    #[error("method is not for a gateway")]
+    Tunnel,
 }

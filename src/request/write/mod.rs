@@ -16,15 +16,17 @@ use bytes::Bytes;
 
 use crate::policy::{UneditableRule, WriteRule};
 use crate::rewrite::condition::Params;
-use crate::rewrite::{Counts, Rewriter};
+use crate::rewrite::{Counts, RewritePlan, Rewriter};
 
-use super::{Refused, RequestBounds};
+use super::{Applied, Refused, RequestBounds};
 
 use tree::Tree;
 
-/// The body that may be sent in place of `body`.
+/// The body that may be sent in place of `body`. Where the record was read before, what may be set is what the
+/// permissions that apply to it let be set.
 pub(super) fn filter(
     rule: &WriteRule,
+    applied: Option<&Applied>,
     params: &Params,
     body: &[u8],
     bounds: &RequestBounds,
@@ -34,7 +36,11 @@ pub(super) fn filter(
     if !echoed.is_empty() {
         return Err(Refused::MaskedValue { fields: echoed });
     }
-    let (editable, counts) = editable(rule, params, &given)?;
+    let plan = match applied {
+        Some(applied) => Arc::new(rule.narrowed(applied.grants())),
+        None => Arc::clone(&rule.plan),
+    };
+    let (editable, counts) = editable(plan, params, &given)?;
     let kept = Tree::parse(&editable, bounds.depth)?;
     let taken = compare::missing(&given, &kept);
     // A record outside the rule's conditions is no field that could be left out.
@@ -51,10 +57,10 @@ pub(super) fn restated(body: &[u8], bounds: &RequestBounds) -> Result<Bytes, Ref
     Ok(Tree::parse(body, bounds.depth)?.to_json().into())
 }
 
-fn editable(rule: &WriteRule, params: &Params, given: &Tree) -> Result<(Bytes, Counts), Refused> {
+fn editable(plan: Arc<RewritePlan>, params: &Params, given: &Tree) -> Result<(Bytes, Counts), Refused> {
     let cut = |_| Refused::Body("it has not the declared shape");
     let mut out = Vec::new();
-    let mut rewriter = Rewriter::new(Arc::clone(&rule.plan), Arc::clone(params));
+    let mut rewriter = Rewriter::new(plan, Arc::clone(params));
     rewriter.push(given.to_json().as_bytes(), &mut out).map_err(cut)?;
     rewriter.finish(&mut out).map_err(cut)?;
     Ok((out.into(), rewriter.counts().clone()))

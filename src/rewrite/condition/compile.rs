@@ -6,29 +6,16 @@ use std::sync::Arc;
 use crate::base::suggest;
 use crate::rewrite::path::{Path, Step};
 
-use super::evaluate::{Calculation, Comparison, Node};
+use super::calculate::Calculation;
+use super::evaluate::{Comparison, Node};
 use super::functions;
+use super::kind::Kind;
 use super::params::{Param, ParamRoot, ParamTable};
 use super::parse::{
     self, CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, error, operators,
 };
 use super::value::Value;
 use super::{ConditionError, Predicate};
-
-/// What is known of a part's type before it is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nothing.
-    Any,
-    Null,
-    Bool,
-    Number,
-    Text,
-    List,
-    Map,
-    Time,
-    Span,
-}
 
 /// A compiled part.
 pub(super) struct Part {
@@ -363,13 +350,7 @@ impl Compiler<'_> {
 
     fn compare(&mut self, comparison: Comparison, a: &IdedExpr, b: &IdedExpr, id: u64) -> Compiled {
         let (a, b) = (self.part(a)?, self.part(b)?);
-        let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
-        let fits = match (a.kind, b.kind) {
-            (Kind::Null, _) | (_, Kind::Null) => equality,
-            (Kind::List | Kind::Map, _) | (_, Kind::List | Kind::Map) if !equality => false,
-            (a, b) => a == b || a == Kind::Any || b == Kind::Any,
-        };
-        if !fits {
+        if !a.kind.compares_with(b.kind, comparison) {
             let message = format!("{} and {} cannot be compared like this", a.kind.name(), b.kind.name());
             return self.refuse(id, message, Some("it would never be met".into()));
         }
@@ -378,18 +359,9 @@ impl Compiler<'_> {
 
     fn calculate(&mut self, calculation: Calculation, a: &IdedExpr, b: &IdedExpr, id: u64) -> Compiled {
         let (a, b) = (self.part(a)?, self.part(b)?);
-        let kind = match (calculation, a.kind, b.kind) {
-            (Calculation::Add, Kind::Text, Kind::Text) => Kind::Text,
-            (_, Kind::Number, Kind::Number) => Kind::Number,
-            (Calculation::Subtract, Kind::Time, Kind::Time) => Kind::Span,
-            (Calculation::Add | Calculation::Subtract, Kind::Time, Kind::Span) => Kind::Time,
-            (Calculation::Add, Kind::Span, Kind::Time) => Kind::Time,
-            (Calculation::Add | Calculation::Subtract, Kind::Span, Kind::Span) => Kind::Span,
-            (_, Kind::Any, known) | (_, known, Kind::Any) if known.can_calculate(calculation) => Kind::Any,
-            (_, a, b) => {
-                let message = format!("cannot calculate with {} and {}", a.name(), b.name());
-                return self.refuse(id, message, None);
-            }
+        let Some(kind) = Kind::calculated(calculation, a.kind, b.kind) else {
+            let message = format!("cannot calculate with {} and {}", a.kind.name(), b.kind.name());
+            return self.refuse(id, message, None);
         };
         Ok(Part { node: Node::Calculate(calculation, Box::new([a.node, b.node])), kind })
     }
@@ -404,26 +376,11 @@ impl Compiler<'_> {
         }
         let (wanted, list_part) = (self.part(wanted)?, self.part(list)?);
         self.expect(&list_part, &[Kind::List, Kind::Map], list.id, "`in` looks into lists and objects")?;
-        let node = match list_part.node {
-            Node::Const(Value::List(elements)) => {
-                let texts = elements.iter().map(|element| match element {
-                    Value::Text(text) => Some(Arc::clone(text)),
-                    _ => None,
-                });
-                match texts.collect::<Option<std::collections::HashSet<_>>>() {
-                    Some(texts) if !texts.is_empty() => Node::InTexts(Box::new(wanted.node), texts),
-                    _ => Node::In(Box::new([wanted.node, Node::Const(Value::List(elements))])),
-                }
-            }
-            node => Node::In(Box::new([wanted.node, node])),
-        };
-        if let (
-            Node::InTexts(..),
-            Kind::Bool | Kind::Number | Kind::List | Kind::Map | Kind::Time | Kind::Span,
-        ) = (&node, wanted.kind)
+        let (wanted, node) = (wanted.kind, in_list(wanted.node, list_part.node));
+        if let (true, Kind::Bool | Kind::Number | Kind::List | Kind::Map | Kind::Time | Kind::Span) =
+            (node.looks_into_texts(), wanted)
         {
-            let message = format!("{} is never in a list of texts", wanted.kind.name());
-            return self.refuse(id, message, None);
+            return self.refuse(id, format!("{} is never in a list of texts", wanted.name()), None);
         }
         Ok(Part { node, kind: Kind::Bool })
     }
@@ -485,45 +442,28 @@ impl Compiler<'_> {
     }
 }
 
-impl Kind {
-    fn of(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(_) => Self::Bool,
-            Value::Int(_) | Value::UInt(_) | Value::Double(_) => Self::Number,
-            Value::Text(_) => Self::Text,
-            Value::List(_) => Self::List,
-            Value::Map(_) => Self::Map,
-            Value::Time(_) => Self::Time,
-            Value::Span(_) => Self::Span,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Any => "a value",
-            Self::Null => "null",
-            Self::Bool => "a truth value",
-            Self::Number => "a number",
-            Self::Text => "a text",
-            Self::List => "a list",
-            Self::Map => "an object",
-            Self::Time => "a time",
-            Self::Span => "a duration",
-        }
-    }
-
-    fn can_calculate(self, calculation: Calculation) -> bool {
-        match self {
-            Self::Any | Self::Number => true,
-            Self::Text => calculation == Calculation::Add,
-            Self::Time | Self::Span => matches!(calculation, Calculation::Add | Calculation::Subtract),
-            Self::Null | Self::Bool | Self::List | Self::Map => false,
-        }
-    }
-}
-
 impl Node {
+    /// A constant list of nothing but texts.
+    fn is_texts(&self) -> bool {
+        match self {
+            Self::Const(Value::List(elements)) => {
+                !elements.is_empty() && elements.iter().all(|element| matches!(element, Value::Text(_)))
+            }
+            _ => false,
+        }
+    }
+
+    fn looks_into_texts(&self) -> bool {
+        match self {
+            Self::In(sides) => {
+                let [_, list] = &**sides;
+                list.is_texts()
+            }
+            Self::InTexts(..) => true,
+            _ => false,
+        }
+    }
+
     /// Whether it reads nothing; its parts are folded already.
     fn is_constant(&self) -> bool {
         let constant = |node: &Node| matches!(node, Node::Const(_));
@@ -575,6 +515,20 @@ fn reference(tree: &IdedExpr) -> Option<Reference<'_>> {
     }
 }
 
+fn in_list(wanted: Node, list: Node) -> Node {
+    if let Node::Const(Value::List(elements)) = &list
+        && elements.len() >= TEXTS_FOR_A_TABLE
+        && list.is_texts()
+    {
+        let texts = elements.iter().filter_map(|element| match element {
+            Value::Text(text) => Some(Arc::clone(text)),
+            _ => None,
+        });
+        return Node::InTexts(Box::new(wanted), texts.collect());
+    }
+    Node::In(Box::new([wanted, list]))
+}
+
 fn member(part: Part, name: &str) -> Part {
     Part { node: Node::Member(Box::new(part.node), name.into()), kind: Kind::Any }
 }
@@ -583,6 +537,9 @@ fn member(part: Part, name: &str) -> Part {
 pub(super) fn did_you_mean(name: &str) -> String {
     format!("did you mean `{name}`?")
 }
+
+/// From so many texts on, a list is looked into by a table.
+const TEXTS_FOR_A_TABLE: usize = 16;
 
 /// Deepest tree: what evaluates a condition recurses over it.
 const MAX_DEPTH: usize = 100;

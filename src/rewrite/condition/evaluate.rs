@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
-use super::time::{self, Part};
+use super::calculate::{Calculation, Conversion};
+use super::time::Part;
 use super::value::{Slot, Value};
 
 /// Why a condition, or a part of it, has no value.
@@ -58,7 +58,7 @@ pub(super) enum Node {
     Calculate(Calculation, Box<[Node; 2]>),
     Negate(Box<Node>),
     In(Box<[Node; 2]>),
-    /// `in` for a constant list of texts.
+    /// `in` for a constant list of texts, so many that a table is worth its hash.
     InTexts(Box<Node>, HashSet<Arc<str>>),
     HasSlot(usize),
     HasParam {
@@ -91,32 +91,10 @@ pub(super) enum Comparison {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Calculation {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextTest {
     StartsWith,
     EndsWith,
     Contains,
-}
-
-/// A function of one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conversion {
-    Size,
-    Int,
-    Double,
-    String,
-    Timestamp,
-    Duration,
-    LowerAscii,
-    UpperAscii,
 }
 
 /// What a condition is evaluated over.
@@ -154,6 +132,16 @@ impl<'e> Env<'e> {
         if self.is_exhausted() { Err(Fault::Exhausted) } else { Ok(()) }
     }
 
+    #[inline]
+    fn slot(&self, index: usize) -> Result<&'e Value, Fault> {
+        match self.slots.get(index) {
+            Some(Slot::Found(value)) => Ok(value),
+            Some(Slot::Missing | Slot::Orphaned) | None => Err(Fault::Missing),
+            Some(Slot::Ambiguous) => Err(Fault::Ambiguous),
+        }
+    }
+
+    #[inline]
     fn param(&self, index: usize) -> Result<&'e Value, Fault> {
         self.params.get(index).and_then(Option::as_ref).ok_or(Fault::Missing)
     }
@@ -199,7 +187,10 @@ impl Node {
             }
             Self::Compare(comparison, sides) => {
                 let [a, b] = &**sides;
-                comparison.holds(a.value(env, scope)?.as_ref(), b.value(env, scope)?.as_ref(), env)
+                match (a.leaf(env, scope), b.leaf(env, scope)) {
+                    (Some(a), Some(b)) => comparison.holds(a?, b?, env),
+                    _ => comparison.holds(a.value(env, scope)?.as_ref(), b.value(env, scope)?.as_ref(), env),
+                }
             }
             Self::In(sides) => {
                 let [wanted, list] = &**sides;
@@ -249,29 +240,31 @@ impl Node {
                 let ip: IpAddr = as_text(value.as_ref())?.parse().map_err(|_| Fault::Conversion)?;
                 Ok(networks.iter().any(|network| network.contains(&ip.to_canonical())))
             }
-            _ => match self.value(env, scope)?.as_ref() {
-                Value::Bool(truth) => Ok(*truth),
-                _ => Err(Fault::Type),
+            _ => match self.leaf(env, scope) {
+                Some(value) => as_truth(value?),
+                None => as_truth(self.value(env, scope)?.as_ref()),
             },
         }
     }
 
+    /// A value that stands somewhere already: most of what conditions compare, without the way through
+    /// [`Node::value`].
+    #[inline]
+    fn leaf<'s>(&'s self, env: &Env<'s>, scope: Option<&Scope<'s>>) -> Option<Result<&'s Value, Fault>> {
+        match self {
+            Self::Const(value) => Some(Ok(value)),
+            Self::Slot(index) => Some(env.slot(*index)),
+            Self::Param(index) => Some(env.param(*index)),
+            Self::Local(depth) => Some(local(*depth, scope)),
+            _ => None,
+        }
+    }
+
     fn value<'s>(&'s self, env: &Env<'s>, scope: Option<&Scope<'s>>) -> Result<Out<'s>, Fault> {
+        if let Some(leaf) = self.leaf(env, scope) {
+            return leaf.map(Out::Ref);
+        }
         Ok(match self {
-            Self::Const(value) => Out::Ref(value),
-            Self::Slot(index) => match env.slots.get(*index) {
-                Some(Slot::Found(value)) => Out::Ref(value),
-                Some(Slot::Missing | Slot::Orphaned) | None => return Err(Fault::Missing),
-                Some(Slot::Ambiguous) => return Err(Fault::Ambiguous),
-            },
-            Self::Param(index) => Out::Ref(env.param(*index)?),
-            Self::Local(depth) => {
-                let mut scope = scope;
-                for _ in 0..*depth {
-                    scope = scope.and_then(|scope| scope.outer);
-                }
-                Out::Ref(scope.ok_or(Fault::Missing)?.value)
-            }
             Self::Member(part, name) => {
                 let part = part.value(env, scope)?;
                 if let Value::Map(members) = part.as_ref() {
@@ -299,7 +292,16 @@ impl Node {
             Self::Negate(part) => {
                 Out::Own(Calculation::Subtract.of(&Value::Int(0), part.value(env, scope)?.as_ref())?)
             }
-            Self::Convert(conversion, part) => conversion.of(part.value(env, scope)?, env)?,
+            Self::Convert(conversion, part) => {
+                let value = part.value(env, scope)?;
+                if let Value::Text(text) = value.as_ref() {
+                    env.spend(1 + text.len() / 64)?;
+                }
+                match conversion.of(value.as_ref())? {
+                    Some(converted) => Out::Own(converted),
+                    None => value,
+                }
+            }
             Self::Part(which, zone, part) => {
                 Out::Own(Value::Int(which.of(part.value(env, scope)?.as_ref(), zone)?))
             }
@@ -368,7 +370,7 @@ fn is_in(wanted: &Node, list: &Node, env: &Env<'_>, scope: Option<&Scope<'_>>) -
     match list.value(env, scope)?.as_ref() {
         Value::List(elements) => {
             env.spend(1 + elements.len() / 4)?;
-            any_or_all(false, elements.iter(), |element| Comparison::Equal.holds(wanted, element, env))
+            any_or_all(false, elements.iter(), |element| wanted.equals(element))
         }
         map @ Value::Map(members) => {
             env.spend(1 + members.len() / 4)?;
@@ -391,6 +393,13 @@ fn index_of<'v>(list: &'v Value, index: &Value, env: &Env<'_>) -> Result<&'v Val
     }
 }
 
+fn local<'s>(depth: usize, mut scope: Option<&Scope<'s>>) -> Result<&'s Value, Fault> {
+    for _ in 0..depth {
+        scope = scope.and_then(|scope| scope.outer);
+    }
+    scope.map(|scope| scope.value).ok_or(Fault::Missing)
+}
+
 /// A part of a value: borrowed if the value was.
 fn within<'s>(
     value: Out<'s>,
@@ -400,6 +409,13 @@ fn within<'s>(
         Out::Ref(value) => Out::Ref(part(value)?),
         Out::Own(value) => Out::Own(part(&value)?.clone()),
     })
+}
+
+fn as_truth(value: &Value) -> Result<bool, Fault> {
+    match value {
+        Value::Bool(truth) => Ok(*truth),
+        _ => Err(Fault::Type),
+    }
 }
 
 fn as_text(value: &Value) -> Result<&str, Fault> {
@@ -435,169 +451,5 @@ impl TextTest {
     }
 }
 
-impl Calculation {
-    fn of(self, a: &Value, b: &Value) -> Result<Value, Fault> {
-        match (a, b) {
-            (Value::Time(_) | Value::Span(_), _) | (_, Value::Time(_) | Value::Span(_)) => {
-                self.of_times(a, b)
-            }
-            (Value::Text(a), Value::Text(b)) if self == Self::Add => {
-                if a.len() + b.len() > MAX_TEXT_BYTES {
-                    return Err(Fault::Overflow);
-                }
-                Ok(Value::text([&**a, &**b].concat()))
-            }
-            (Value::Double(_), _) | (_, Value::Double(_)) => self.of_doubles(to_double(a)?, to_double(b)?),
-            _ => self.of_wholes(to_whole(a)?, to_whole(b)?),
-        }
-    }
-
-    /// Whole numbers are calculated in 128 bits, which cannot overflow here, and must fit 64 again.
-    fn of_wholes(self, a: i128, b: i128) -> Result<Value, Fault> {
-        let result = match self {
-            Self::Add => a.checked_add(b),
-            Self::Subtract => a.checked_sub(b),
-            Self::Multiply => a.checked_mul(b),
-            Self::Divide => a.checked_div(b),
-            Self::Remainder => a.checked_rem(b),
-        };
-        whole(result.ok_or(Fault::Overflow)?)
-    }
-
-    fn of_doubles(self, a: f64, b: f64) -> Result<Value, Fault> {
-        let result = match self {
-            Self::Add => a + b,
-            Self::Subtract => a - b,
-            Self::Multiply => a * b,
-            Self::Divide => a / b,
-            Self::Remainder => return Err(Fault::Type),
-        };
-        if result.is_finite() { Ok(Value::Double(result)) } else { Err(Fault::Overflow) }
-    }
-
-    fn of_times(self, a: &Value, b: &Value) -> Result<Value, Fault> {
-        let moved = |time: &Timestamp, span: SignedDuration| {
-            let moved = time.checked_add(span).map_err(|_| Fault::Overflow)?;
-            time::in_range(moved).map(Value::Time)
-        };
-        match (self, a, b) {
-            (Self::Add, Value::Time(time), Value::Span(span))
-            | (Self::Add, Value::Span(span), Value::Time(time)) => moved(time, *span),
-            (Self::Subtract, Value::Time(time), Value::Span(span)) => {
-                moved(time, span.checked_neg().ok_or(Fault::Overflow)?)
-            }
-            (Self::Subtract, Value::Time(a), Value::Time(b)) => Ok(Value::Span(a.duration_since(*b))),
-            (Self::Add, Value::Span(a), Value::Span(b)) => {
-                a.checked_add(*b).map(Value::Span).ok_or(Fault::Overflow)
-            }
-            (Self::Subtract, Value::Span(a), Value::Span(b)) => {
-                a.checked_sub(*b).map(Value::Span).ok_or(Fault::Overflow)
-            }
-            _ => Err(Fault::Type),
-        }
-    }
-}
-
-impl Conversion {
-    fn of<'s>(self, value: Out<'s>, env: &Env<'_>) -> Result<Out<'s>, Fault> {
-        let made = match (self, value.as_ref()) {
-            (Self::Int, Value::Int(_) | Value::UInt(_))
-            | (Self::Double, Value::Double(_))
-            | (Self::String, Value::Text(_))
-            | (Self::Timestamp, Value::Time(_))
-            | (Self::Duration, Value::Span(_)) => return Ok(value),
-            (Self::Size, value) => size(value, env)?,
-            (Self::Int, Value::Double(double)) => truncated(*double)?,
-            (Self::Int, Value::Text(text)) => Value::Int(text.parse().map_err(|_| Fault::Conversion)?),
-            (Self::Int, Value::Time(time)) => Value::Int(time.as_second()),
-            (Self::Double, Value::Text(text)) => match Value::from_number(text) {
-                Ok(number) => Value::Double(to_double(&number)?),
-                Err(_) => return Err(Fault::Conversion),
-            },
-            (Self::Double, number) => Value::Double(to_double(number)?),
-            (Self::String, Value::Int(int)) => Value::text(int.to_string()),
-            (Self::String, Value::UInt(uint)) => Value::text(uint.to_string()),
-            (Self::String, Value::Bool(truth)) => Value::text(if *truth { "true" } else { "false" }),
-            (Self::String, Value::Time(time)) => Value::text(time.to_string()),
-            (Self::Timestamp, Value::Text(text)) => Value::Time(time::timestamp(text)?),
-            (Self::Timestamp, Value::Int(seconds)) => {
-                let time = Timestamp::from_second(*seconds).map_err(|_| Fault::Overflow)?;
-                Value::Time(time::in_range(time)?)
-            }
-            (Self::Duration, Value::Text(text)) => Value::Span(time::duration(text)?),
-            (Self::LowerAscii, Value::Text(text)) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                Value::text(text.to_ascii_lowercase())
-            }
-            (Self::UpperAscii, Value::Text(text)) if text.bytes().any(|byte| byte.is_ascii_lowercase()) => {
-                Value::text(text.to_ascii_uppercase())
-            }
-            (Self::LowerAscii | Self::UpperAscii, Value::Text(_)) => return Ok(value),
-            (
-                Self::Int
-                | Self::String
-                | Self::Timestamp
-                | Self::Duration
-                | Self::LowerAscii
-                | Self::UpperAscii,
-                _,
-            ) => return Err(Fault::Type),
-        };
-        Ok(Out::Own(made))
-    }
-}
-
-fn size(value: &Value, env: &Env<'_>) -> Result<Value, Fault> {
-    let size = match value {
-        Value::Text(text) => {
-            env.spend(1 + text.len() / 64)?;
-            text.chars().count()
-        }
-        Value::List(elements) => elements.len(),
-        Value::Map(members) => members.len(),
-        _ => return Err(Fault::Type),
-    };
-    i64::try_from(size).map(Value::Int).map_err(|_| Fault::Overflow)
-}
-
-fn truncated(double: f64) -> Result<Value, Fault> {
-    if double.abs() >= 9_223_372_036_854_775_808.0 {
-        return Err(Fault::Overflow);
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "INVARIANT: below 2^63, and the fraction is to be dropped"
-    )]
-    Ok(Value::Int(double as i64))
-}
-
-fn whole(number: i128) -> Result<Value, Fault> {
-    match (i64::try_from(number), u64::try_from(number)) {
-        (Ok(int), _) => Ok(Value::Int(int)),
-        (_, Ok(uint)) => Ok(Value::UInt(uint)),
-        _ => Err(Fault::Overflow),
-    }
-}
-
-fn to_whole(value: &Value) -> Result<i128, Fault> {
-    match value {
-        Value::Int(int) => Ok(i128::from(*int)),
-        Value::UInt(uint) => Ok(i128::from(*uint)),
-        _ => Err(Fault::Type),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a double is asked for; comparisons do not go this way")]
-fn to_double(value: &Value) -> Result<f64, Fault> {
-    match value {
-        Value::Double(double) => Ok(*double),
-        Value::Int(int) => Ok(*int as f64),
-        Value::UInt(uint) => Ok(*uint as f64),
-        _ => Err(Fault::Type),
-    }
-}
-
 /// What one evaluation may cost: a step is an element of a list tried, or some 64 bytes of text searched.
 const MAX_STEPS: u32 = 1 << 20;
-
-/// Longest text that `+` may make.
-const MAX_TEXT_BYTES: usize = 64 << 10;

@@ -6,8 +6,10 @@ use jiff::tz::TimeZone;
 use crate::base::suggest;
 
 use super::ConditionError;
-use super::compile::{Compiled, Compiler, Kind, Part, did_you_mean};
-use super::evaluate::{Conversion, Node, TextTest};
+use super::calculate::Conversion;
+use super::compile::{Compiled, Compiler, Part, did_you_mean};
+use super::evaluate::{Node, TextTest};
+use super::kind::Kind;
 use super::parse::{CallExpr, IdedExpr};
 use super::time;
 use super::value::Value;

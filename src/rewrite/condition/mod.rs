@@ -27,10 +27,12 @@
 //! * Whole numbers beyond 64 bits are read as doubles; where two such are equal as doubles, comparing them is an error.
 //! * One evaluation may take a bounded number of steps (nested `exists` over long lists); beyond it is not met.
 
+mod calculate;
 mod compile;
 mod evaluate;
 mod functions;
 mod json;
+mod kind;
 mod params;
 mod parse;
 mod time;

@@ -225,6 +225,10 @@ fn lists_and_macros() {
     ));
     assert!(met("record.team in ['sales', 'hr'] && !(record.team in ['hr'])", record.clone()));
     assert!(met("principal.id in [record.team, 'u7']", record.clone()));
+    let many = (0..40).map(|n| format!("'t{n}'")).collect::<Vec<_>>().join(", ");
+    assert!(met(&format!("'t39' in [{many}] && !(record.team in [{many}, 'sale'])"), record.clone()));
+    assert!(met(&format!("record.team in [{many}, 'sales']"), record.clone()));
+    assert_eq!(judge(&format!("!(record.o in [{many}])"), &record), Err(Fault::Type));
     assert!(met(
         "record.tags[1] == 'east' && size(record.tags) == 2 && record.tags.size() == 2",
         record.clone()

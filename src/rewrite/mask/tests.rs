@@ -703,3 +703,31 @@ fn detection_is_linear_in_the_text() {
         assert!(apply(&mask, json!(text)).is_string());
     }
 }
+
+#[test]
+fn the_documentation_has_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/masks.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = text.split_once("(UPDATE_GOLDEN=1) -->\n").unwrap();
+    let (table, after) = rest.split_once("<!-- end of table -->").unwrap();
+    let expected = documented();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let updated = format!("{before}(UPDATE_GOLDEN=1) -->\n{expected}<!-- end of table -->{after}");
+        std::fs::write(path, updated).unwrap();
+        return;
+    }
+    assert_eq!(table, expected, "run the tests with UPDATE_GOLDEN=1 and read the difference");
+}
+
+/// The rows of [`KINDS`] as Markdown.
+fn documented() -> String {
+    let mut table = "\n| mask | acts on | does | for instance |\n|---|---|---|---|\n".to_owned();
+    for kind in &KINDS {
+        let examples = kind.examples.iter().filter(|example| example.becomes != "null");
+        let examples: Vec<_> =
+            examples.map(|example| format!("`{}` → `{}`", example.value, example.becomes)).collect();
+        let examples = if examples.is_empty() { "`12` → `null`".to_owned() } else { examples.join("<br>") };
+        table += &format!("| `{}` | {} | {} | {examples} |\n", kind.usage, kind.acts_on, kind.doc);
+    }
+    table + "\n"
+}

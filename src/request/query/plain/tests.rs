@@ -27,27 +27,24 @@ fn name(name: &str) -> Path {
 }
 
 fn plan(key: Option<&str>) -> RewritePlan {
-    RewritePlan {
-        format: Format::Json,
-        layout: Layout {
-            records: Records::Many { at: name("data"), rule: RuleRef::Fixed(RuleId(0)) },
-            keep: Vec::new(),
-            total: None,
-        },
-        rules: vec![RecordRule {
-            name: "customer".into(),
-            key: key.map(name),
-            grants: Vec::new(),
-            guards: Vec::new(),
-            relations: vec![(
-                Path(vec![Step::Name("contacts".into()), Step::Elements]),
-                RuleRef::ByType { at: name("kind"), cases: [("self".into(), RuleId(0))].into() },
-            )],
-            embedded: Vec::new(),
-            pairs: Vec::new(),
-        }],
-        bounds: Bounds::default(),
-    }
+    let layout = Layout {
+        records: Records::Many { at: name("data"), rule: RuleRef::Fixed(RuleId(0)) },
+        keep: Vec::new(),
+        total: None,
+    };
+    let rule = RecordRule {
+        name: "customer".into(),
+        key: key.map(name),
+        grants: Vec::new(),
+        guards: Vec::new(),
+        relations: vec![(
+            Path(vec![Step::Name("contacts".into()), Step::Elements]),
+            RuleRef::ByType { at: name("kind"), cases: [("self".into(), RuleId(0))].into() },
+        )],
+        embedded: Vec::new(),
+        pairs: Vec::new(),
+    };
+    RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default())
 }
 
 fn guarded(query: &[(&str, &str)]) -> Result<String, String> {

@@ -1,0 +1,1 @@
+//! What `check` says, with place and help.
