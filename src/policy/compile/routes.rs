@@ -312,18 +312,24 @@ impl Compiler<'_> {
             public: route.public,
             single,
             denial: denial.clone(),
-            request_headers: self.headers(&route.request_headers),
+            request_headers: self.passing_headers(route, &when),
             response_headers: self.headers(&route.response_headers),
         };
         let body = self.body(route, about.as_ref());
-        let query = route.query.as_ref().map(|parts| self.query(parts, about.as_ref())).unwrap_or_default();
+        let format = self.answer_format(route, about.as_ref());
+        let mut query =
+            route.query.as_ref().map(|parts| self.query(parts, about.as_ref())).unwrap_or_default();
+        // What was judged is what is sent.
+        let judged = when.iter().filter(|when| when.kind == PartKind::Query).map(|when| when.name.clone());
+        let judged: Vec<_> = judged.filter(|name| !query.names().any(|known| known == name)).collect();
+        query.pass.extend(judged);
         Some(RouteTable {
             facts: Arc::new(facts),
             method: method.clone(),
             template: template.to_vec(),
             when,
             about,
-            format: answer_format(&route.format),
+            format,
             records,
             keep,
             total,
@@ -358,6 +364,11 @@ impl Compiler<'_> {
             }
             return;
         };
+        let csv = matches!(route.format, Format::Csv(_));
+        if !csv && (!route.columns.is_empty() || route.neutralise_formulas) {
+            let message = "`columns` and `neutralise_formulas` belong to `format: csv` and `format: tsv`";
+            self.documents.error("not-separated", message, route.pattern.mark);
+        }
         if lines {
             if let Some(word) = &route.records {
                 self.warn("unused-records", "in this format each line is a record".into(), None, word.mark);
@@ -445,6 +456,39 @@ impl Compiler<'_> {
             page_size: parts.page_size.as_ref().map(|(word, max)| (word.text.clone(), *max)),
             pass: texts(&parts.pass),
         }
+    }
+
+    /// The headers the route passes, and those that were judged.
+    fn passing_headers(&self, route: &Route, when: &[RouteWhen]) -> Vec<Arc<str>> {
+        let mut headers = self.headers(&route.request_headers);
+        headers
+            .extend(when.iter().filter(|when| when.kind == PartKind::Header).map(|when| when.name.clone()));
+        headers.sort();
+        headers.dedup();
+        headers
+    }
+
+    fn answer_format(&self, route: &Route, about: Option<&(Action, ResourceId)>) -> AnswerFormat {
+        let delimiter = match route.format {
+            Format::Json => return AnswerFormat::Json,
+            Format::Ndjson => return AnswerFormat::Ndjson,
+            Format::JsonSeq => return AnswerFormat::JsonSeq,
+            Format::Sse => return AnswerFormat::Sse,
+            Format::Csv(delimiter) => delimiter,
+        };
+        let mut headers = HashMap::new();
+        for (header, field) in &route.columns {
+            let Some(path) = self.field_path(field) else { continue };
+            let table = about.and_then(|(_, id)| self.tables.resources.get(*id));
+            if let Some(table) = table.filter(|table| table.label_at(&path).is_none()) {
+                let message = format!("`{}` is no declared field of `{}`", field.text, table.name);
+                let help = did_you_mean(&field.text, table.fields.iter().map(|field| field.text.as_ref()))
+                    .unwrap_or_else(|| "a column stands for a labelled field".into());
+                self.documents.error_with_help("matches-nothing", message, help, field.mark);
+            }
+            headers.insert(header.text.as_ref().into(), path);
+        }
+        AnswerFormat::Csv(Csv { delimiter, neutralise_formulas: route.neutralise_formulas, headers })
     }
 
     fn headers(&self, words: &[Word]) -> Vec<Arc<str>> {
@@ -544,20 +588,6 @@ pub(in crate::policy) fn writes_one(action: &Action) -> bool {
 fn plain(path: &Path) -> bool {
     use crate::rewrite::Step;
     path.steps().iter().all(|step| !matches!(step, Step::Any | Step::Descend))
-}
-
-fn answer_format(format: &Format) -> AnswerFormat {
-    match format {
-        Format::Json => AnswerFormat::Json,
-        Format::Ndjson => AnswerFormat::Ndjson,
-        Format::JsonSeq => AnswerFormat::JsonSeq,
-        Format::Sse => AnswerFormat::Sse,
-        Format::Csv(delimiter) => AnswerFormat::Csv(Csv {
-            delimiter: *delimiter,
-            neutralise_formulas: false,
-            headers: HashMap::new(),
-        }),
-    }
 }
 
 fn clone_when(when: &RouteWhen) -> RouteWhen {

@@ -297,3 +297,15 @@ fn the_version_names_the_texts() {
     assert_eq!(example().version(), example().version());
     assert_ne!(example().version(), plan(&format!("{EXAMPLE}\n# changed")).version());
 }
+
+#[test]
+fn what_decides_the_route_passes_upstream() {
+    let plan = plan(BODY);
+    let permit = decide(&plan, &who("x"), "GET /q?entity=party").unwrap();
+    assert_eq!(permit.query().pass, ["entity".into()]);
+    let mut header = head("GET /h");
+    header.headers.append("x-module", "party".parse().unwrap());
+    let operation = plan.operation(&header, None).unwrap();
+    let permit = plan.decide(&who("x").principal(), operation, noon()).unwrap();
+    assert_eq!(permit.route().request_headers, ["x-module".into()]);
+}
