@@ -11,14 +11,18 @@ pub mod charset;
 pub mod codec;
 pub mod condition;
 pub mod mask;
+#[doc(hidden)]
+pub mod reference;
 
 mod automaton;
 mod counts;
+mod csv;
 mod json;
 mod output;
 mod path;
 mod plan;
 mod rewriter;
+mod sse;
 
 pub use automaton::TooLarge;
 pub use counts::{Counts, FieldCount};

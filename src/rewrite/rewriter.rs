@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::condition::Params;
 use super::counts::Counts;
+use super::csv::CsvEngine;
 use super::json::{Framing, Machine};
 use super::output::Output;
 use super::plan::{Cut, CutReason, Format, RewritePlan};
+use super::sse::SseEngine;
 
 /// Rewrites one answer. Resumable at every byte: any cut of the input into chunks gives the same output.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Rewriter {
 #[derive(Debug)]
 enum Engine {
     Json(Box<Machine>),
+    Csv(Box<CsvEngine>),
+    Sse(Box<SseEngine>),
     /// The plan cannot be compiled: nothing passes.
     Refused(Counts),
 }
@@ -33,8 +37,18 @@ impl Rewriter {
             Format::Json => Framing::Document,
             Format::Ndjson => Framing::Lines,
             Format::JsonSeq => Framing::Sequence,
-            Format::Sse | Format::Csv(_) => {
-                return Self { engine: Engine::Refused(Counts::default()), cut: None };
+            Format::Csv(csv) => {
+                let csv = csv.clone();
+                return Self {
+                    engine: Engine::Csv(Box::new(CsvEngine::new(plan, compiled, params, csv))),
+                    cut: None,
+                };
+            }
+            Format::Sse => {
+                return Self {
+                    engine: Engine::Sse(Box::new(SseEngine::new(plan, compiled, params))),
+                    cut: None,
+                };
             }
         };
         Self { engine: Engine::Json(Box::new(Machine::new(plan, compiled, params, framing))), cut: None }
@@ -48,6 +62,8 @@ impl Rewriter {
         }
         let result = match &mut self.engine {
             Engine::Json(machine) => machine.push(chunk, out),
+            Engine::Csv(engine) => engine.push(chunk, out),
+            Engine::Sse(engine) => engine.push(chunk, out),
             Engine::Refused(_) => Err(Cut { reason: CutReason::Plan, offset: 0 }),
         };
         self.remember(result)
@@ -60,6 +76,8 @@ impl Rewriter {
         }
         let result = match &mut self.engine {
             Engine::Json(machine) => machine.finish(out),
+            Engine::Csv(engine) => engine.finish(out),
+            Engine::Sse(engine) => engine.finish(out),
             Engine::Refused(_) => Err(Cut { reason: CutReason::Plan, offset: 0 }),
         };
         let result = self.remember(result);
@@ -72,6 +90,8 @@ impl Rewriter {
     pub fn counts(&self) -> &Counts {
         match &self.engine {
             Engine::Json(machine) => &machine.tally.counts,
+            Engine::Csv(engine) => &engine.tally.counts,
+            Engine::Sse(engine) => &engine.tally.counts,
             Engine::Refused(counts) => counts,
         }
     }
@@ -80,6 +100,8 @@ impl Rewriter {
     pub fn settle(&mut self) -> &Counts {
         match &mut self.engine {
             Engine::Json(machine) => machine.settle(),
+            Engine::Csv(engine) => engine.settle(),
+            Engine::Sse(engine) => engine.settle(),
             Engine::Refused(_) => {}
         }
         self.counts()

@@ -12,9 +12,10 @@ use super::condition::Predicate;
 use super::path::{Path, Step};
 use super::plan::{Columns, Format, RecordRule, Records, RewritePlan, RuleRef};
 
+pub(crate) use names::fold;
 pub(crate) use program::{Act, Capture, Counted, Masks, NO_FIELD, Node, PASSING, Program};
 pub use shape::TooLarge;
-pub(crate) use shape::{FORBIDDEN, ROOT, Shape, StateId};
+pub(crate) use shape::{FORBIDDEN, ROOT, Shape, StateId, covers};
 
 use program::{Selectors, Source, layout_nodes, probe_nodes, record_nodes};
 use shape::{Mark, Pattern};

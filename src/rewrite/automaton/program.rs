@@ -363,7 +363,7 @@ fn plain_node(state: &State, given: Given, uniform: bool, deep: bool) -> Node {
         array: if only && !state.kinds.array { Act::Drop } else { container },
         empty: given.act(),
         counts: given.counted(),
-        shown: container == Act::Keep,
+        shown: uniform && given == Given::Show,
         hidden: container == Act::Drop,
         declared: state.declared,
         container: only,

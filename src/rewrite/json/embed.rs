@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::super::automaton::{FORBIDDEN, StateId};
 use super::super::output::Output;
 use super::super::path::Path;
-use super::lexer::Lex;
 use super::machine::{Framing, Machine};
 use super::tally::Tally;
 use super::text::{decode_text, encode};
@@ -50,7 +49,7 @@ impl Machine {
         let bytes = (tally.counts.bytes_in, tally.counts.bytes_out);
         let (plan, compiled) = (Arc::clone(&self.plan), Arc::clone(&self.compiled));
         let (params, at) = (Arc::clone(&self.params), (Arc::clone(program), root));
-        let mut machine = Self::at(plan, compiled, params, Framing::Document, tally, at, Lex::Value);
+        let mut machine = Self::at(plan, compiled, params, Framing::Document, tally, at);
         machine.embedded = true;
         machine.depth_limit = self.depth_limit.saturating_sub(self.kinds.len() + 1);
         let mut out = Vec::new();

@@ -314,7 +314,7 @@ impl Machine {
             }
         }
         let node = program.node(state);
-        if node.shown {
+        if (node.text, node.object, node.array) == (Act::Keep, Act::Keep, Act::Keep) {
             self.tally.field(node.field, node.counts);
             return Some(Forced::Keep);
         }

@@ -150,8 +150,9 @@ impl Machine {
     ) -> Self {
         let tally = Tally::new(&plan, &compiled);
         let layout = Arc::clone(&compiled.layout);
-        let lex = Lex::Start(0);
-        Self::at(plan, compiled, params, framing, tally, (layout, ROOT), lex)
+        let mut machine = Self::at(plan, compiled, params, framing, tally, (layout, ROOT));
+        machine.lex = Lex::Start(0);
+        machine
     }
 
     /// A machine whose root is at a state of a program.
@@ -162,7 +163,6 @@ impl Machine {
         framing: Framing,
         tally: Tally,
         (program, root): (Arc<Program>, StateId),
-        lex: Lex,
     ) -> Self {
         Self {
             depth_limit: plan.bounds.depth,
@@ -172,7 +172,7 @@ impl Machine {
             framing,
             embedded: false,
             separated: false,
-            lex,
+            lex: Lex::Value,
             string: StringState::default(),
             number: NumberState::default(),
             blanks: 0,
@@ -200,6 +200,11 @@ impl Machine {
             end: 0,
             scratch: Vec::new(),
         }
+    }
+
+    /// Whether the current root value passes.
+    pub(crate) fn root_passes(&self) -> bool {
+        self.root_kept
     }
 
     pub(crate) fn cut(&self, reason: CutReason) -> Cut {

@@ -19,3 +19,6 @@ mod text;
 mod value;
 
 pub(crate) use machine::{Framing, Machine};
+pub(crate) use tally::Tally;
+pub(crate) use text::{decode_text as text, encode, mask};
+pub(crate) use value::slot;

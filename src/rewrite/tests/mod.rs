@@ -1,4 +1,5 @@
 //! The engine's promises: any cut gives the same output, the output is the oracle's, nothing hidden comes out.
 
+mod formats;
 mod smoke;
 mod support;
