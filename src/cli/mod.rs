@@ -10,9 +10,15 @@
 //! | 2 | the command line is wrong |
 //! | 3 | `apply`: the policy refuses the request |
 
+mod apply;
+mod check;
 mod demo;
+mod explain;
 mod init;
+mod policy;
+mod request;
 mod serve;
+mod test;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,6 +39,14 @@ enum Command {
     Serve(serve::Args),
     /// Write a commented configuration and a first policy.
     Init(init::Args),
+    /// Find every mistake in a policy and its deployment.
+    Check(check::Args),
+    /// Run the tests of a policy.
+    Test(test::Args),
+    /// Rewrite a saved answer as a caller would get it.
+    Apply(apply::Args),
+    /// Say why each field is shown, masked or hidden for a caller.
+    Explain(explain::Args),
 }
 
 /// Runs the command and reports a failure on standard error.
@@ -40,6 +54,10 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Init(args) => init::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Apply(args) => apply::run(args),
+        Command::Explain(args) => explain::run(args),
     };
     outcome.unwrap_or_else(|error| {
         // `{:#}` gives the causes on one line: what failed, where, and why.
@@ -51,3 +69,7 @@ pub fn run(cli: Cli) -> ExitCode {
 
 /// Something failed; its text is on standard error.
 const FAILED: u8 = 1;
+/// The command line is wrong.
+const USAGE: u8 = 2;
+/// The policy refuses the request.
+const DENIED: u8 = 3;

@@ -15,6 +15,9 @@ use super::syntax::MaskDefinition;
 pub enum MaskKeys {
     /// The deployment's own. A mask whose key is not among them is an error.
     Given(Keys),
+    /// Made up from their names, for these names only; any other is an error. For looking at a deployment's policy
+    /// without its secrets.
+    Named(Vec<Arc<str>>),
     /// Made up from their names: for looking at policies where the deployment's keys are not at hand. Pseudonyms come
     /// out differently from those that are served.
     Assumed,
@@ -38,6 +41,10 @@ pub(super) fn build_masks(
     let assumed;
     let keys = match keys {
         MaskKeys::Given(keys) => keys,
+        MaskKeys::Named(names) => {
+            assumed = assume(names.iter().map(AsRef::as_ref));
+            &assumed
+        }
         MaskKeys::Assumed => {
             assumed = assume(specs.iter().filter_map(|(_, spec)| spec.key()));
             &assumed

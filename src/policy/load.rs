@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::base::{Diagnostic, Report};
+use crate::base::{Diagnostic, Place, Report};
 
 use super::compile::{Compiled, Purpose, compile};
 use super::keys::MaskKeys;
 use super::plan::Plan;
-use super::source::Documents;
+use super::source::{Documents, Mark};
 use super::syntax::PolicySet;
 
 /// A policy that was read: what it says, what it compiles to, and what is to be said about it.
@@ -21,6 +21,7 @@ pub struct Loaded {
     pub plan: Option<Plan>,
     /// Everything that was noticed, sorted by place.
     pub report: Report,
+    documents: Documents,
 }
 
 impl Plan {
@@ -66,6 +67,11 @@ impl Loaded {
         Self::compile(documents, set, keys, purpose)
     }
 
+    /// Where something of [`Loaded::set`] stands.
+    pub fn place_of(&self, mark: Mark) -> Place {
+        self.documents.place(mark)
+    }
+
     /// Compiles policy texts, given with names, as if they were files.
     pub fn from_texts(texts: &[(&str, &str)], keys: &MaskKeys, purpose: Purpose) -> Self {
         let mut documents = Documents::new();
@@ -84,7 +90,8 @@ impl Loaded {
         super::check::lint(&documents, &set, &tables);
         let version = version(&documents);
         let plan = (!documents.has_errors()).then(|| Plan::new(version, tables, router, params));
-        Self { set, plan, report: documents.into_report() }
+        let report = documents.take_report();
+        Self { set, plan, report, documents }
     }
 }
 

@@ -13,7 +13,7 @@ use super::unscreenable::Unscreenable;
 /// The type the answer goes on under, if it is one that the format's rewriter reads.
 ///
 /// A type outside a short list goes on as the plain one of its format: its name is the upstream's text, too.
-pub(super) fn media_type(headers: &HeaderMap, format: &Format) -> Result<HeaderValue, Unscreenable> {
+pub fn media_type(headers: &HeaderMap, format: &Format) -> Result<HeaderValue, Unscreenable> {
     let stated = single(headers, &CONTENT_TYPE).map_err(unscreenable)?;
     let text = stated.ok_or_else(|| unscreenable("there is none"))?;
     let stated: Mime = text.parse().map_err(|_| unscreenable("it is malformed"))?;

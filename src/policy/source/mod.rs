@@ -280,7 +280,12 @@ impl Documents {
 
     /// Everything that was said, sorted.
     pub fn into_report(self) -> Report {
-        let mut report = self.report.into_inner();
+        self.take_report()
+    }
+
+    /// Everything that was said since the last call, sorted.
+    pub fn take_report(&self) -> Report {
+        let mut report = self.report.take();
         report.sort();
         report
     }
