@@ -7,6 +7,8 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::policy::Permit;
+use crate::rewrite::CutReason;
+use crate::rewrite::codec::{Coding, DecodeBounds, Decoder};
 
 use super::{
     Applied, BoxError, Outgoing, Refused, RequestBounds, UpstreamRequest, collect, headers, query, write,
@@ -36,8 +38,11 @@ where
         passing(body)
     } else {
         let body = match operation.body() {
+            Some(_) if caller.headers.contains_key(CONTENT_ENCODING) => {
+                return Err(Refused::MediaType("it is encoded"));
+            }
             Some(body) => body.clone(),
-            None => collect(body, bounds.body_bytes).await?,
+            None => decoded(&caller.headers, collect(body, bounds.body_bytes).await?, bounds)?,
         };
         judged(permit, applied, &caller.headers, body, &mut narrowed, bounds)?
     };
@@ -115,11 +120,38 @@ fn judged(
     Ok(Outgoing::Whole(body))
 }
 
+/// A body that came compressed, within the same bound; it goes on plain.
+fn decoded(caller: &HeaderMap, body: Bytes, bounds: &RequestBounds) -> Result<Bytes, Refused> {
+    let mut codings = caller.get_all(CONTENT_ENCODING).iter();
+    let coding = match (codings.next(), codings.next()) {
+        (None, _) => return Ok(body),
+        (Some(stated), None) => {
+            stated.to_str().ok().and_then(|text| Coding::parse_content_encoding(text).ok())
+        }
+        (Some(_), Some(_)) => None,
+    };
+    let coding = coding.ok_or(Refused::MediaType("its coding is not known"))?;
+    let mut plain = Vec::new();
+    let most = DecodeBounds { bytes: bounds.body_bytes as u64, ..DecodeBounds::default() };
+    let mut decoder = Decoder::new(coding, most);
+    decoder
+        .push(&body, &mut |piece| {
+            plain.extend_from_slice(piece);
+            Ok(())
+        })
+        .and_then(|()| decoder.finish())
+        .map_err(|cut| {
+            if cut.reason == CutReason::Bomb {
+                Refused::TooLarge { limit: bounds.body_bytes }
+            } else {
+                Refused::Body("its compression is broken")
+            }
+        })?;
+    Ok(plain.into())
+}
+
 /// The type the body goes on under: what the caller said, without parameters.
 fn json_type(caller: &HeaderMap) -> Result<HeaderValue, Refused> {
-    if caller.contains_key(CONTENT_ENCODING) {
-        return Err(Refused::MediaType("it is encoded"));
-    }
     let mut types = caller.get_all(CONTENT_TYPE).iter();
     let (Some(stated), None) = (types.next(), types.next()) else {
         return Err(Refused::MediaType("there is no single content type"));

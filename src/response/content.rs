@@ -59,38 +59,22 @@ pub(super) fn transfer(headers: &HeaderMap) -> Result<(), Unscreenable> {
 /// The one content coding of an answer (RFC 9110 section 8.4).
 pub(super) fn coding(headers: &HeaderMap) -> Result<Coding, Unscreenable> {
     transfer(headers)?;
-    let refused = |what: &str| Unscreenable::Coding(shown(what));
-    let Some(content) = single(headers, &CONTENT_ENCODING).map_err(refused)? else {
-        return Ok(Coding::Identity);
-    };
-    match content.trim().to_ascii_lowercase().as_str() {
-        "identity" => Ok(Coding::Identity),
-        "gzip" | "x-gzip" => Ok(Coding::Gzip),
-        "deflate" => Ok(Coding::Deflate),
-        "br" => Ok(Coding::Brotli),
-        "zstd" => Ok(Coding::Zstd),
-        other => Err(refused(other)),
+    let mut lines = Vec::new();
+    for line in headers.get_all(CONTENT_ENCODING) {
+        lines.push(line.to_str().map_err(|_| Unscreenable::Coding("it is no text".into()))?);
     }
+    let stated = lines.join(",");
+    Coding::parse_content_encoding(&stated).map_err(|_| Unscreenable::Coding(shown(&stated)))
 }
 
-/// The coding an answer goes on in: gzip where the upstream coded it and the caller takes that (RFC 9110 section
-/// 12.5.3), none otherwise.
+/// The coding an answer goes on in: the one that the caller likes best where the upstream coded it, none otherwise.
+/// What came plain over a short line is not worth the time.
 pub(super) fn negotiated(upstream: Coding, accepted: Option<&HeaderValue>) -> Coding {
-    let gzip = accepted.and_then(|accepted| accepted.to_str().ok()).is_some_and(accepts_gzip);
-    if upstream != Coding::Identity && gzip { Coding::Gzip } else { Coding::Identity }
-}
-
-fn accepts_gzip(accepted: &str) -> bool {
-    let weight_of = |wanted: &[&str]| {
-        accepted.split(',').find_map(|item| {
-            let mut parts = item.split(';').map(str::trim);
-            let coding = parts.next()?;
-            let named = wanted.iter().any(|wanted| coding.eq_ignore_ascii_case(wanted));
-            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            named.then(|| weight.map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0)))
-        })
-    };
-    weight_of(&["gzip", "x-gzip"]).or_else(|| weight_of(&["*"])).is_some_and(|weight| weight > 0.0)
+    if upstream == Coding::Identity {
+        return Coding::Identity;
+    }
+    let accepted = accepted.and_then(|accepted| accepted.to_str().ok());
+    Coding::negotiate(accepted).unwrap_or(Coding::Identity)
 }
 
 /// The value of a header that may stand once.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::Body;
 
 use crate::rewrite::codec::{Coding, DecodeBounds, Decoder, Encoder};
-use crate::rewrite::{Counts, Cut, Format, Pieces, Rewriter};
+use crate::rewrite::{Counts, Cut, CutReason, Format, Pieces, Rewriter};
 use crate::upstream::UpstreamBody;
 
 use super::body::StreamError;
@@ -27,6 +27,11 @@ pub(super) struct Screen {
     rewriter: Rewriter,
     pieces: Pieces,
     encoder: Option<Encoder>,
+    /// Whether the answer is one text that a closing bracket ends.
+    closes: bool,
+    /// A closing bracket that might be the last: it goes out with what follows it, or when the answer has ended
+    /// well. What is cut off can then never be taken for a whole text, whoever ignores that it was cut off.
+    closing: Option<Bytes>,
     /// Whether a pause of the upstream is passed on at once: formats in which a line is worth something by itself.
     prompt: bool,
     /// Whether the encoder may hold back something.
@@ -65,6 +70,8 @@ impl Screen {
             rewriter,
             pieces: Pieces::default(),
             encoder: None,
+            closes: false,
+            closing: None,
             prompt: false,
             unflushed: false,
             ready: VecDeque::new(),
@@ -80,9 +87,10 @@ impl Screen {
         if coding != Coding::Identity {
             self.encoder = Some(Encoder::new(coding));
         }
-        self.prompt = match format {
-            Format::Ndjson | Format::JsonSeq | Format::Sse => true,
-            Format::Json | Format::Csv(_) => false,
+        (self.closes, self.prompt) = match format {
+            Format::Json => (true, false),
+            Format::Ndjson | Format::JsonSeq | Format::Sse => (false, true),
+            Format::Csv(_) => (false, false),
         };
         self
     }
@@ -185,7 +193,15 @@ impl Screen {
             Decoding::Coded(decoder) => {
                 let slice = self.undecoded.split_to(self.undecoded.len().min(DECODED_SLICE_BYTES));
                 let (rewriter, pieces) = (&mut self.rewriter, &mut self.pieces);
-                decoder.push(&slice, &mut |piece| rewriter.push(piece, pieces))
+                let mut grown = 0_usize;
+                decoder.push(&slice, &mut |piece| {
+                    grown = grown.saturating_add(piece.len());
+                    if grown > DECODED_BYTES_OF_A_SLICE {
+                        let offset = rewriter.counts().bytes_in;
+                        return Err(Cut { reason: CutReason::Bomb, offset });
+                    }
+                    rewriter.push(piece, pieces)
+                })
             }
         };
         self.pass_on();
@@ -208,6 +224,9 @@ impl Screen {
         let result = self.rewriter.finish(&mut self.pieces);
         self.pass_on();
         result?;
+        if let Some(closing) = self.closing.take() {
+            self.encode(closing);
+        }
         if let Some(encoder) = &mut self.encoder {
             let mut end = Vec::new();
             encoder.finish(&mut end);
@@ -219,17 +238,37 @@ impl Screen {
 
     /// Moves what the rewriter wrote to what is ready.
     fn pass_on(&mut self) {
-        let pieces: Vec<Bytes> = self.pieces.take().collect();
-        for piece in pieces {
+        let pieces: Vec<Bytes> = self.pieces.take().filter(|piece| !piece.is_empty()).collect();
+        for mut piece in pieces {
             self.rewritten_bytes = self.rewritten_bytes.saturating_add(piece.len() as u64);
-            match &mut self.encoder {
-                None => self.offer(piece),
-                Some(encoder) => {
-                    let mut encoded = Vec::new();
-                    encoder.push(&piece, &mut encoded);
-                    self.unflushed = true;
-                    self.offer(encoded.into());
-                }
+            if let Some(closing) = self.closing.take() {
+                piece = self.joined_if_short(closing, piece);
+            }
+            if self.closes && matches!(piece.last(), Some(b'}' | b']')) {
+                self.closing = Some(piece.split_off(piece.len().saturating_sub(1)));
+            }
+            self.encode(piece);
+        }
+    }
+
+    /// A single byte is a wasteful piece; a long one is not copied for its sake.
+    fn joined_if_short(&mut self, closing: Bytes, piece: Bytes) -> Bytes {
+        if piece.len() < SHORT_PIECE_BYTES {
+            joined(closing, piece)
+        } else {
+            self.encode(closing);
+            piece
+        }
+    }
+
+    fn encode(&mut self, piece: Bytes) {
+        match &mut self.encoder {
+            None => self.offer(piece),
+            Some(encoder) => {
+                let mut encoded = Vec::new();
+                encoder.push(&piece, &mut encoded);
+                self.unflushed = true;
+                self.offer(encoded.into());
             }
         }
     }
@@ -264,5 +303,8 @@ fn joined(first: Bytes, second: Bytes) -> Bytes {
 
 /// The two bytes every gzip member starts with (RFC 1952 section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const SHORT_PIECE_BYTES: usize = 4 << 10;
 /// How much compressed input is decoded at a time.
-const DECODED_SLICE_BYTES: usize = 2 << 10;
+const DECODED_SLICE_BYTES: usize = 1 << 10;
+/// What that may grow to at once, however little the answer has grown before: gzip makes at most 1 MiB of it.
+const DECODED_BYTES_OF_A_SLICE: usize = 8 << 20;

@@ -98,7 +98,7 @@ async fn screened(
         return not_released(route, headers, screen.counts().clone());
     }
     if coding != Coding::Identity && !(screen.is_complete() && screen.is_empty()) {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
     // `HEAD` was asked as `GET`, so that it finds the same records; nothing of them is released.
     let body = if client.method == Method::HEAD {

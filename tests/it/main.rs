@@ -1,4 +1,6 @@
 //! Integration tests: one binary, one module for each stage.
 
 #[cfg(test)]
+mod stages;
+#[cfg(test)]
 mod support;

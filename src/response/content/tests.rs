@@ -101,9 +101,7 @@ fn one_known_coding_is_taken() {
 
 #[test]
 fn unknown_and_stacked_codings_are_refused() {
-    for stated in
-        ["gzip, gzip", "gzip, br", "identity, gzip", "gzip,", "compress", "aes128gcm", "", "gzip;q=1"]
-    {
+    for stated in ["gzip, gzip", "gzip, br", "identity, gzip", "compress", "aes128gcm", "gzip;q=1"] {
         assert!(coding(&headers(&[("content-encoding", stated)])).is_err(), "{stated}");
     }
     let twice = headers(&[("content-encoding", "gzip"), ("content-encoding", "gzip")]);
@@ -121,14 +119,12 @@ fn transfer_codings_other_than_chunked_are_refused() {
 }
 
 #[test]
-fn gzip_goes_on_to_those_who_take_it() {
-    let after = |accepted: &'static str| negotiated(Coding::Zstd, Some(&HeaderValue::from_static(accepted)));
-    for accepted in ["gzip", "br, GZIP;q=0.5", "*", "x-gzip", "identity;q=0, *;q=0.1"] {
-        assert_eq!(after(accepted), Coding::Gzip, "{accepted}");
-    }
-    for accepted in ["", "br", "gzip;q=0", "gzip;q=0.000, *", "gzip; q=x", "identity", "*;q=0"] {
-        assert_eq!(after(accepted), Coding::Identity, "{accepted}");
-    }
+fn what_came_coded_goes_on_coded_to_those_who_take_it() {
+    let after = |accepted: &'static str| negotiated(Coding::Gzip, Some(&HeaderValue::from_static(accepted)));
+    assert_eq!(after("gzip, deflate"), Coding::Gzip);
+    assert_eq!(after("gzip;q=0.5, br;q=0.1"), Coding::Gzip);
+    assert_eq!(after("identity, gzip;q=0"), Coding::Identity);
+    assert_eq!(after("identity;q=0"), Coding::Identity);
     assert_eq!(negotiated(Coding::Gzip, None), Coding::Identity);
     assert_eq!(negotiated(Coding::Identity, Some(&HeaderValue::from_static("gzip"))), Coding::Identity);
 }
