@@ -2,7 +2,7 @@
 //!
 //! Comes in: what the pipeline learns about a request, through the setters of [`Record`], which is written to and
 //! never read. Goes out: JSON Lines in segments ([`AuditLog`]), each line bound to the one before it, and what can
-//! be asked of them later ([`verify`], [`search`]). Values of fields never enter; every text from outside is
+//! be asked of them later ([`verify`](verify()), [`Search`]). Values of fields never enter; every text from outside is
 //! escaped and capped. A request whose record cannot be written is not completed.
 
 mod canonical;
@@ -11,6 +11,7 @@ mod content;
 mod head;
 mod lines;
 mod log;
+mod query;
 mod queue;
 mod record;
 mod segment;
@@ -21,5 +22,6 @@ mod writer;
 mod testing;
 
 pub use log::{AuditError, AuditLog, Closing, OpenError, Opened, Sealed, Settings, Sync};
+pub use query::{Filter, Gaps, Match, Search};
 pub use record::{Duty, Event, Outcome, Record};
 pub use verify::{Evidence, Finding, Verdict, verify};

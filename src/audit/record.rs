@@ -167,9 +167,10 @@ impl Record {
         Self(Some((Box::new(draft), slot)))
     }
 
-    /// The request as it came in; [`Record::operation`] replaces its path by the one that was judged. The query is
+    /// The request as it came in; [`Record::operation`] replaces its path by the one that was judged. A query is
     /// not recorded.
     pub fn request(&mut self, method: &http::Method, path: &str) {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
         self.set(|d| {
             d.request =
                 Some(Request { method: clean(method.as_str(), NAME_CAP), path: clean(path, PATH_CAP) });
@@ -358,7 +359,7 @@ fn unescaped(key: &str) -> Cow<'_, str> {
 }
 
 /// Longest name: of a principal, a role, a field, a record key.
-const NAME_CAP: usize = 128;
+pub(super) const NAME_CAP: usize = 128;
 /// Longest path.
 const PATH_CAP: usize = 512;
 /// Longest issuer.

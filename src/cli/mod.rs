@@ -11,6 +11,7 @@
 //! | 3 | `apply`: the policy refuses the request |
 
 mod apply;
+mod audit;
 mod check;
 mod demo;
 mod explain;
@@ -47,6 +48,8 @@ enum Command {
     Apply(apply::Args),
     /// Say why each field is shown, masked or hidden for a caller.
     Explain(explain::Args),
+    /// Verify and search the audit log.
+    Audit(audit::Args),
 }
 
 /// Runs the command and reports a failure on standard error.
@@ -58,6 +61,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Audit(args) => audit::run(args),
     };
     outcome.unwrap_or_else(|error| {
         // `{:#}` gives the causes on one line: what failed, where, and why.

@@ -72,7 +72,7 @@ async fn written(write: impl FnOnce(&mut Record)) -> Value {
 #[tokio::test]
 async fn a_record_says_who_did_what_to_which_records_and_what_came_of_it() {
     let record = written(|record| {
-        record.request(&http::Method::GET, "/api/v1/customers/42");
+        record.request(&http::Method::GET, "/api/v1/customers/42?phone=13800138000#x");
         record.principal(&principal("li.na", "李娜"));
         record.route(&route());
         record.counts(&counts());
