@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module for each stage.
 
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod framing;
