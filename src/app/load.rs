@@ -29,7 +29,9 @@ pub struct Checked {
 pub fn check(file: &Path) -> Checked {
     let (config, mut report) = Config::load(file);
     let Some(config) = config else { return Checked { config: None, policy: None, report } };
-    let mut policy = Loaded::read(&[config.policies.clone()], &MaskKeys::Assumed, Purpose::Check);
+    // The values of the keys do not matter here, but a mask must name one of them.
+    let keys = MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect());
+    let mut policy = Loaded::read(&[config.policies.clone()], &keys, Purpose::Check);
     report.extend(std::mem::take(&mut policy.report));
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);
