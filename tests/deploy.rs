@@ -1,5 +1,7 @@
 //! What stands under `deploy/` names only what exists: metrics and their labels, files, commands.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -71,6 +71,14 @@ impl Passage {
             304 if conditional => Ok(Self::Bodiless),
             304 => Err(Unscreenable::Unexpected(status)),
             300..=399 => Err(Unscreenable::Redirect(status)),
+            // A new record cannot be absent.
+            400..=599
+                if route.single
+                    && route.action != Some(Action::Create)
+                    && Unscreenable::is_absence(status) =>
+            {
+                Err(Unscreenable::Absent(status))
+            }
             400..=599 => Err(Unscreenable::Status(status)),
             _ => Err(Unscreenable::Unexpected(status)),
         }
