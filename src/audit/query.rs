@@ -134,10 +134,9 @@ impl Iterator for Search {
 impl Filter {
     /// Records hold cleaned texts, so what is looked for is cleaned too.
     fn cleaned(mut self) -> Self {
-        for text in [&mut self.who, &mut self.key, &mut self.field, &mut self.resource, &mut self.action] {
-            if let Some(text) = text {
-                *text = clean(text, NAME_CAP);
-            }
+        let texts = [&mut self.who, &mut self.key, &mut self.field, &mut self.resource, &mut self.action];
+        for text in texts.into_iter().flatten() {
+            *text = clean(text, NAME_CAP);
         }
         self
     }

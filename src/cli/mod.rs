@@ -15,6 +15,7 @@ mod audit;
 mod check;
 mod demo;
 mod explain;
+mod health;
 mod init;
 mod policy;
 mod request;
@@ -50,6 +51,8 @@ enum Command {
     Explain(explain::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
+    /// Ask a running gateway whether it is ready.
+    Health(health::Args),
 }
 
 /// Runs the command and reports a failure on standard error.
@@ -62,6 +65,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Apply(args) => apply::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Health(args) => health::run(args),
     };
     outcome.unwrap_or_else(|error| {
         // `{:#}` gives the causes on one line: what failed, where, and why.

@@ -586,9 +586,10 @@ const REVISION: &str = match option_env!("FIELDGATE_REVISION") {
 const SUCCESS: &str = "success";
 const FAILURE: &str = "failure";
 const ACTIONS: [&str; 6] = ["list", "read", "create", "update", "delete", "export"];
-const USUAL_STATUSES: [u16; 34] = [
+/// Those that gateways and their upstreams answer, and 499 for a caller who left before there was an answer.
+const USUAL_STATUSES: [u16; 35] = [
     200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 408, 409, 410, 412,
-    413, 414, 415, 422, 423, 428, 429, 431, 500, 501, 502, 503, 504,
+    413, 414, 415, 422, 423, 428, 429, 431, 499, 500, 501, 502, 503, 504,
 ];
 
 #[cfg(test)]

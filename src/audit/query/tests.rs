@@ -3,6 +3,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::identity::{Assumed, Principal};
 use crate::policy::{Action, DenialShape, RouteFacts};
 use crate::rewrite::{Counts, FieldCount};
@@ -81,10 +83,8 @@ fn found(place: &Place, filter: Filter) -> (Vec<u64>, Gaps) {
     let mut search = Search::new(place.evidence().segments, filter);
     let ids = search
         .by_ref()
-        .map(|found| {
-            found.unwrap().record["id"].as_str().and_then(|id| u64::from_str_radix(&id[30..], 16).ok())
-        })
-        .map(Option::unwrap_or_default)
+        .map(|found| found.unwrap().record["id"].as_str().and_then(|id| id.parse::<Uuid>().ok()))
+        .map(|id| id.map_or(0, |id| u64::try_from(id.as_u128()).unwrap()))
         .collect();
     (ids, search.gaps())
 }
