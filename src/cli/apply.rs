@@ -11,7 +11,7 @@ use crate::base::{Clock as _, SystemClock};
 use crate::policy::Permit;
 use crate::rewrite::{Counts, Rewriter};
 
-use super::policy::Source;
+use super::policy::{Source, Usage};
 use super::request::Asked;
 
 /// Arguments of `fieldgate apply`.
@@ -36,10 +36,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (caller, request, status) = match usage(&args) {
-        Ok(parts) => parts,
-        Err(error) => return say(&format!("{error:#}"), super::USAGE),
-    };
+    let (caller, request) = args.asked.parts()?;
+    let status =
+        http::StatusCode::from_u16(args.status).map_err(|error| Usage(format!("`--status`: {error}")))?;
     let found = args.source.read_with_keys()?;
     let Some(plan) = found.policy.as_ref().and_then(|policy| policy.plan.as_ref()) else {
         write!(io::stderr(), "{}", found.report.to_text(io::stderr().is_terminal()))?;
@@ -67,13 +66,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return say(&reason, super::FAILED);
     }
     stream(&permit)
-}
-
-type Parts = (crate::analysis::Caller, http::Request<bytes::Bytes>, http::StatusCode);
-
-fn usage(args: &Args) -> anyhow::Result<Parts> {
-    let status = http::StatusCode::from_u16(args.status).context("`--status` is no status")?;
-    Ok((args.asked.caller()?, args.asked.request()?, status))
 }
 
 /// Whether an answer of this type would not be read on the route.

@@ -22,7 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (caller, request) = (args.asked.caller()?, args.asked.request()?);
+    let (caller, request) = args.asked.parts()?;
     let found = args.source.read()?;
     let Some(plan) = found.policy.as_ref().and_then(|policy| policy.plan.as_ref()) else {
         write!(io::stderr(), "{}", found.report.to_text(io::stderr().is_terminal()))?;

@@ -71,7 +71,7 @@ pub fn run(cli: Cli) -> ExitCode {
         // `{:#}` gives the causes on one line: what failed, where, and why.
         // Nothing is left to do where standard error is closed.
         let _ = writeln!(std::io::stderr(), "fieldgate: {error:#}");
-        FAILED.into()
+        if error.is::<policy::Usage>() { USAGE.into() } else { FAILED.into() }
     })
 }
 

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::bail;
-
 use crate::app::config::Config;
 use crate::base::{Report, Secret};
 use crate::policy::{Loaded, MaskKeys, Purpose};
 use crate::rewrite::mask::Keys;
+
+/// The command line is wrong in a way that its parser cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
 
 /// Arguments that name a policy.
 #[derive(Debug, clap::Args)]
@@ -60,7 +63,10 @@ impl Source {
                 let file = match given {
                     Some(file) => file,
                     None if usual.exists() => &usual,
-                    None => bail!("say `--config FILE` or `--policies DIR`: there is no fieldgate.yaml here"),
+                    None => {
+                        let text = "say `--config FILE` or `--policies DIR`: there is no fieldgate.yaml here";
+                        return Err(Usage(text.to_owned()).into());
+                    }
                 };
                 let (config, mut report) = Config::load(file);
                 let Some(config) = config else { return Ok(Found { policy: None, report }) };
@@ -72,7 +78,9 @@ impl Source {
                     }
                 }
             }
-            (Some(_), Some(_)) => bail!("say either `--config` or `--policies`"),
+            (Some(_), Some(_)) => {
+                return Err(Usage("say either `--config` or `--policies`".to_owned()).into());
+            }
         };
         let mut policy = Loaded::read(&[config], &keys, Purpose::Check);
         report.extend(std::mem::take(&mut policy.report));

@@ -9,6 +9,8 @@ use bytes::Bytes;
 
 use crate::analysis::Caller;
 
+use super::policy::Usage;
+
 /// Arguments that describe who asks for what.
 #[derive(Debug, clap::Args)]
 pub(super) struct Asked {
@@ -45,8 +47,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// The caller and the request; anything wrong with them is the command line's fault.
+    pub(super) fn parts(&self) -> Result<(Caller, http::Request<Bytes>), Usage> {
+        let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
+        Ok((self.caller().map_err(usage)?, self.request().map_err(usage)?))
+    }
+
     /// The caller.
-    pub(super) fn caller(&self) -> anyhow::Result<Caller> {
+    fn caller(&self) -> anyhow::Result<Caller> {
         let claims = match &self.claims {
             Some(text) => serde_json::from_str(text).context("`--claims` is not a JSON object")?,
             None => serde_json::Map::new(),
@@ -64,7 +72,7 @@ impl Asked {
     }
 
     /// The request.
-    pub(super) fn request(&self) -> anyhow::Result<http::Request<Bytes>> {
+    fn request(&self) -> anyhow::Result<http::Request<Bytes>> {
         let (method, target) = match (&self.method, self.request.split_once(' ')) {
             (None, Some((method, target))) => (method, target),
             (Some(method), None) => (method.as_str(), self.request.as_str()),

@@ -12,7 +12,9 @@ use super::syntax::PolicySet;
 
 /// Warns about what looks like a mistake.
 pub(super) fn lint(documents: &Documents, set: &PolicySet, tables: &Tables) {
-    let lint = Lint { documents, set, tables };
+    // Beside errors, what looks odd may only be their consequence.
+    let quiet = documents.has_errors();
+    let lint = Lint { documents, set, tables, quiet };
     lint.labels();
     lint.roles();
     lint.permissions();
@@ -24,10 +26,14 @@ struct Lint<'a> {
     documents: &'a Documents,
     set: &'a PolicySet,
     tables: &'a Tables,
+    quiet: bool,
 }
 
 impl Lint<'_> {
     fn warn(&self, code: &'static str, message: String, help: &str, mark: Mark) {
+        if self.quiet {
+            return;
+        }
         let diagnostic = Diagnostic::warning(code, message).at(self.documents.place(mark));
         self.documents.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
     }

@@ -22,6 +22,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,8 +30,9 @@ use tracing::{debug, info, warn};
 
 use crate::identity::Peer;
 
+use super::opening::{Opened, Speaks};
 use super::patience::Patient;
-use super::strictness::{HeadBounds, Speaks, Strict, Violation};
+use super::strictness::{HeadBounds, Strict, Violation};
 use super::tls::ALPN_HTTP2;
 
 /// Answers the requests of a listener.
@@ -97,8 +99,14 @@ pub struct Life {
 /// A socket that is bound and not yet served.
 #[derive(Debug)]
 pub struct Listener {
-    name: Arc<str>,
     socket: TcpListener,
+    manner: Arc<Manner>,
+}
+
+/// How connections of a listener are served.
+#[derive(Debug)]
+struct Manner {
+    name: Arc<str>,
     tls: Option<Arc<ServerConfig>>,
     http2: bool,
     bounds: ConnectionBounds,
@@ -114,7 +122,7 @@ impl Listener {
         bounds: ConnectionBounds,
     ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
-        Ok(Self { name, socket, tls, http2, bounds })
+        Ok(Self { socket, manner: Arc::new(Manner { name, tls, http2, bounds }) })
     }
 
     /// The address it is bound to; tells the port where 0 was asked for.
@@ -122,36 +130,38 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Takes connections until `life` drains.
+    /// Takes connections until `life` drains. The socket is closed when this ends, the connections go on.
     pub async fn serve<H: Handler>(self, handler: Arc<H>, life: Life) {
-        let slots = Arc::new(Semaphore::new(self.bounds.connections));
-        let shared = Arc::new(self);
+        let Self { socket, manner } = self;
+        let slots = Arc::new(Semaphore::new(manner.bounds.connections));
         loop {
             // A place first, a connection second: beyond the bound callers wait in the system's queue.
             let Some(Ok(slot)) = life.drain.run_until_cancelled(Arc::clone(&slots).acquire_owned()).await
             else {
                 break;
             };
-            let (stream, addr) = match life.drain.run_until_cancelled(shared.socket.accept()).await {
+            let (stream, addr) = match life.drain.run_until_cancelled(socket.accept()).await {
                 None => break,
                 Some(Ok(accepted)) => accepted,
                 Some(Err(error)) => {
                     // Out of file descriptors, mostly: trying again at once would spin.
-                    warn!(listener = %shared.name, %error, "connection not accepted");
+                    warn!(listener = %manner.name, %error, "connection not accepted");
                     life.drain.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE)).await;
                     continue;
                 }
             };
-            let (listener, handler, ends) = (Arc::clone(&shared), Arc::clone(&handler), life.clone());
+            let (manner, handler, ends) = (Arc::clone(&manner), Arc::clone(&handler), life.clone());
             life.tasks.spawn(async move {
-                let _held = (slot, handler.connected(&listener.name));
+                let _held = (slot, handler.connected(&manner.name));
                 let stop = ends.stop.clone();
-                stop.run_until_cancelled(listener.connection(stream, addr, handler, ends.drain)).await;
+                stop.run_until_cancelled(manner.connection(stream, addr, handler, ends.drain)).await;
             });
         }
-        info!(listener = %shared.name, "listener closed");
+        info!(listener = %manner.name, "listener closed");
     }
+}
 
+impl Manner {
     async fn connection<H: Handler>(
         &self,
         stream: TcpStream,
@@ -167,15 +177,25 @@ impl Listener {
         let stream = Patient::new(stream, self.bounds.write);
         let peer = Arc::new(Peer { addr, listener: Arc::clone(&self.name), tls: self.tls.is_some() });
         let Some(config) = &self.tls else {
-            let speaks = if self.http2 { Speaks::Either } else { Speaks::Http1 };
-            return self.requests(stream, speaks, peer, handler, drain).await;
+            if !self.http2 {
+                return self.requests(Opened::http1(stream), peer, handler, drain).await;
+            }
+            let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
+            match opening.await {
+                Some(Ok(Ok(opened))) => self.requests(opened, peer, handler, drain).await,
+                Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
+                Some(Err(_)) | None => {
+                    debug!(listener = %self.name, "connection closed before it said anything")
+                }
+            }
+            return;
         };
         let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
-        match tokio::time::timeout(self.bounds.handshake, handshake).await {
+        match timeout(self.bounds.handshake, handshake).await {
             Ok(Ok(stream)) => {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
-                let speaks = if http2 { Speaks::Http2 } else { Speaks::Http1 };
-                self.requests(stream, speaks, peer, handler, drain).await;
+                let opened = if http2 { Opened::http2(stream) } else { Opened::http1(stream) };
+                self.requests(opened, peer, handler, drain).await;
             }
             Ok(Err(error)) => debug!(listener = %self.name, %error, "tls handshake failed"),
             Err(_) => debug!(listener = %self.name, "tls handshake timed out"),
@@ -184,8 +204,7 @@ impl Listener {
 
     async fn requests<I, H>(
         &self,
-        io: I,
-        speaks: Speaks,
+        opened: Opened<I>,
         peer: Arc<Peer>,
         handler: Arc<H>,
         drain: CancellationToken,
@@ -193,14 +212,14 @@ impl Listener {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handler,
     {
-        let io = Strict::new(io, speaks, self.bounds.heads);
+        let server = self.server(opened.speaks);
+        let io = Strict::new(opened, self.bounds.heads);
         let verdict = io.verdict();
         let service = service_fn(move |request| {
             let violation = verdict.next();
             let answer = Arc::clone(&handler).answer(Arc::clone(&peer), violation, request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
-        let server = self.server(speaks);
         let mut connection = pin!(server.serve_connection(TokioIo::new(io), service));
         let ended = match drain.run_until_cancelled(connection.as_mut()).await {
             Some(ended) => ended,
@@ -220,7 +239,6 @@ impl Listener {
         let mut builder = match speaks {
             Speaks::Http1 => builder.http1_only(),
             Speaks::Http2 => builder.http2_only(),
-            Speaks::Either => builder,
         };
         builder
             .http1()

@@ -25,7 +25,7 @@ pub async fn judge(
     let status = answer.status();
     match status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+        status if Unscreenable::is_absence(status) => return Ok(None),
         status if status.is_client_error() || status.is_server_error() => {
             return Err(Unscreenable::Status(status));
         }

@@ -1,4 +1,4 @@
-//! The only way from an upstream's answer to a caller's: [`transform`].
+//! The only way from an upstream's answer to a caller's: [`transform()`].
 //!
 //! Comes in: a [`Permit`](crate::policy::Permit) and an [`UpstreamResponse`](crate::upstream::UpstreamResponse).
 //! Goes out: a response whose body rewrites itself while it streams, or [`Unscreenable`], while nothing has been

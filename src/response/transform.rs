@@ -71,6 +71,14 @@ impl Passage {
             304 if conditional => Ok(Self::Bodiless),
             304 => Err(Unscreenable::Unexpected(status)),
             300..=399 => Err(Unscreenable::Redirect(status)),
+            // A new record cannot be absent.
+            400..=599
+                if route.single
+                    && route.action != Some(Action::Create)
+                    && Unscreenable::is_absence(status) =>
+            {
+                Err(Unscreenable::Absent(status))
+            }
             400..=599 => Err(Unscreenable::Status(status)),
             _ => Err(Unscreenable::Unexpected(status)),
         }
@@ -94,8 +102,16 @@ async fn screened(
     let wait = Wait::of(route, plan);
     begin(&mut screen, wait, plan).await?;
 
-    if wait == Wait::Release && screen.counts().released == 0 && !screen.is_empty() {
-        return not_released(route, headers, screen.counts().clone());
+    if !screen.is_empty() {
+        let counts = screen.counts();
+        if wait == Wait::Release && counts.released == 0 {
+            return Err(Unscreenable::NotReleased(Box::new(counts.clone())));
+        }
+        if screen.is_complete() && !screen.has_begun() {
+            // Nothing is left, not even brackets.
+            headers.remove(CONTENT_TYPE);
+            return Ok(response(StatusCode::NO_CONTENT, headers, Rewritten::empty(counts.clone())));
+        }
     }
     if coding != Coding::Identity && !(screen.is_complete() && screen.is_empty()) {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
@@ -125,18 +141,22 @@ pub(super) fn opened(
 enum Wait {
     /// The first bytes.
     Bytes,
-    /// That the one record is released, or that it is not.
+    /// That the one record is released; if it is not, it is answered as if it did not exist.
     Release,
 }
 
 impl Wait {
+    /// A change is done when its answer comes: it is told of with what is left of the answer, never as a failure.
     fn of(route: &RouteFacts, plan: &RewritePlan) -> Self {
-        match plan.layout.records {
-            Records::One { .. } | Records::Many { .. } | Records::Rows { .. } if route.single => {
-                Self::Release
-            }
-            Records::None | Records::One { .. } | Records::Many { .. } | Records::Rows { .. } => Self::Bytes,
-        }
+        let reads = match &route.action {
+            Some(Action::Create | Action::Update | Action::Delete | Action::Named(_)) => false,
+            Some(Action::List | Action::Read | Action::Export) | None => true,
+        };
+        let has_records = match &plan.layout.records {
+            Records::None => false,
+            Records::One { .. } | Records::Many { .. } | Records::Rows { .. } => true,
+        };
+        if route.single && reads && has_records { Self::Release } else { Self::Bytes }
     }
 }
 
@@ -171,25 +191,6 @@ async fn begin(screen: &mut Screen, wait: Wait, plan: &RewritePlan) -> Result<()
         }
     })
     .await
-}
-
-/// Nothing of a single record may be shown. Reading it is answered as if it did not exist; of a change that is
-/// done nothing is told but that.
-fn not_released(
-    route: &RouteFacts,
-    headers: HeaderMap,
-    counts: Counts,
-) -> Result<Response<Rewritten>, Unscreenable> {
-    match &route.action {
-        Some(Action::Create | Action::Update | Action::Delete | Action::Named(_)) => {
-            let mut headers = headers;
-            headers.remove(CONTENT_TYPE);
-            Ok(response(StatusCode::NO_CONTENT, headers, Rewritten::empty(counts)))
-        }
-        Some(Action::List | Action::Read | Action::Export) | None => {
-            Err(Unscreenable::NotReleased(Box::new(counts)))
-        }
-    }
 }
 
 /// A public route's bytes pass untouched, whatever they are; only what belongs to the connection stays behind.

@@ -14,6 +14,10 @@ pub enum Unscreenable {
     /// the same to the caller.
     #[error("upstream answered {0}")]
     Status(StatusCode),
+    /// The upstream has no such record, or says that the gateway may not know: some systems answer 403 for a record
+    /// that is not there (Directus is one). All of these are answered alike, and like a record that is not released.
+    #[error("upstream answered {0} for a single record")]
+    Absent(StatusCode),
     /// The one record of the answer is not released: answered as if it did not exist.
     #[error("the record is not released")]
     NotReleased(Box<Counts>),
@@ -51,13 +55,18 @@ impl Unscreenable {
         }
     }
 
+    /// Whether an upstream's status on a single record says that there is none.
+    pub(super) fn is_absence(status: StatusCode) -> bool {
+        matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE)
+    }
+
     /// The status it is answered with. An upstream's 4xx is kept, besides 401 and 407, which are about the
     /// gateway's own credentials, and 408, 421, 425, 426, 431, which are about the gateway's own connection: 502.
     /// A 503 and a 504 are kept, every other 5xx is 502.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Status(status) => kept(*status),
-            Self::NotReleased(_) => StatusCode::NOT_FOUND,
+            Self::Absent(_) | Self::NotReleased(_) => StatusCode::NOT_FOUND,
             Self::Redirect(_)
             | Self::Unexpected(_)
             | Self::ContentType(_)
@@ -72,7 +81,7 @@ impl Unscreenable {
         match self {
             Self::Status(status) if status.is_client_error() => "the request was not accepted",
             Self::Status(_) => "the system behind the gateway reported an error",
-            Self::NotReleased(_) => "not found",
+            Self::Absent(_) | Self::NotReleased(_) => "not found",
             Self::Redirect(_)
             | Self::Unexpected(_)
             | Self::ContentType(_)
@@ -86,6 +95,7 @@ impl Unscreenable {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Status(_) => "status",
+            Self::Absent(_) => "absent",
             Self::NotReleased(_) => "not_released",
             Self::Redirect(_) => "redirect",
             Self::Unexpected(_) => "unexpected_status",
@@ -101,6 +111,7 @@ impl Unscreenable {
         match self {
             Self::NotReleased(counts) | Self::Cut { counts, .. } => Some(counts),
             Self::Status(_)
+            | Self::Absent(_)
             | Self::Redirect(_)
             | Self::Unexpected(_)
             | Self::ContentType(_)

@@ -535,6 +535,10 @@ impl<'j> Judge<'j> {
     fn answer_record(&mut self, tree: &Tree, single: bool) -> Option<Option<Tree>> {
         match (&self.plan.layout.records, &tree.kind) {
             (Records::Rows { rule, columns, .. }, Kind::Array(values)) => {
+                if !self.rule(rule.0).is_some_and(|rule| !rule.grants.is_empty()) {
+                    self.withheld += 1;
+                    return Some(None);
+                }
                 if values.len() != columns.len() {
                     return None;
                 }
@@ -834,9 +838,7 @@ impl<'j> Judge<'j> {
                 continue;
             }
             let cell = self.value(&record, value, &place)?;
-            let empty = || Tree { raw: String::new(), kind: emptied(&value.kind) };
-            let walked = !matches!(value.kind, Kind::Scalar) && !record.uniform(&place);
-            kept.push(cell.unwrap_or_else(|| if walked { empty() } else { Tree::scalar("null") }));
+            kept.push(cell.unwrap_or_else(|| Tree::scalar("null")));
         }
         Some(Some(Tree { raw: String::new(), kind: Kind::Array(kept) }))
     }

@@ -29,18 +29,17 @@ impl Store {
     /// What is reserved; an empty row of version 0 if nothing was.
     pub async fn budget(&self, limit: &str, subject: &str) -> Result<BudgetRow, StoreError> {
         let query = sqlx::query("SELECT slots, version FROM budgets WHERE limit_key = $1 AND subject = $2")
-            .bind(limit)
-            .bind(subject);
-        self.bounded(async {
-            match query.fetch_optional(&self.pool).await? {
-                Some(row) => Ok(BudgetRow { slots: row.try_get(0)?, version: row.try_get(1)? }),
-                None => Ok(BudgetRow::default()),
-            }
+            .bind(limit.to_owned())
+            .bind(subject.to_owned());
+        self.run(async |at| match query.fetch_optional(&at.pool).await? {
+            Some(row) => Ok(BudgetRow { slots: row.try_get(0)?, version: row.try_get(1)? }),
+            None => Ok(BudgetRow::default()),
         })
         .await
     }
 
-    /// Replaces what is reserved if nobody has changed it since `seen` was read. `false`: somebody has.
+    /// Replaces what is reserved if nobody has changed it since version `seen` was read, and remembers records as given
+    /// (a known one moves to the later slot; none may stand there twice): both or neither. `false`: somebody has.
     pub async fn swap_budget(
         &self,
         limit: &str,
@@ -48,29 +47,45 @@ impl Store {
         seen: i64,
         slots: &str,
         expires_at: i64,
+        records: &[SeenRecord],
     ) -> Result<bool, StoreError> {
         // A new row starts at a version above any that a removed row of the same name can have had.
-        let query = if seen == 0 {
+        let swap = if seen == 0 {
             sqlx::query(
                 "INSERT INTO budgets (limit_key, subject, slots, version, expires_at) \
                  VALUES ($1, $2, $3, $4, $4) ON CONFLICT (limit_key, subject) DO NOTHING",
             )
-            .bind(limit)
-            .bind(subject)
-            .bind(slots)
-            .bind(expires_at)
         } else {
             sqlx::query(
                 "UPDATE budgets SET slots = $3, version = version + 1, expires_at = $4 \
                  WHERE limit_key = $1 AND subject = $2 AND version = $5",
             )
-            .bind(limit)
-            .bind(subject)
-            .bind(slots)
-            .bind(expires_at)
-            .bind(seen)
         };
-        self.bounded(async { Ok(query.execute(&self.pool).await?.rows_affected() == 1) }).await
+        let swap =
+            swap.bind(limit.to_owned()).bind(subject.to_owned()).bind(slots.to_owned()).bind(expires_at);
+        let swap = if seen == 0 { swap } else { swap.bind(seen) };
+        if records.is_empty() {
+            return self.run(async |at| Ok(swap.execute(&at.pool).await?.rows_affected() == 1)).await;
+        }
+        let (limit, subject, records) = (limit.to_owned(), subject.to_owned(), records.to_vec());
+        self.run(async move |at| {
+            let mut transaction = at.begin().await?;
+            if swap.execute(&mut *transaction).await?.rows_affected() != 1 {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+            for batch in records.chunks(SEEN_BATCH) {
+                let mut query = sqlx::query(AssertSqlSafe(insert_seen(batch.len())));
+                query = query.bind(limit.clone()).bind(subject.clone()).bind(expires_at);
+                for seen in batch {
+                    query = query.bind(seen.record).bind(seen.slot);
+                }
+                query.execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// The records given in slots after `slot`, at most `cap` of them, the latest first.
@@ -85,48 +100,25 @@ impl Store {
             "SELECT record, slot FROM budget_records \
              WHERE limit_key = $1 AND subject = $2 AND slot > $3 ORDER BY slot DESC LIMIT $4",
         )
-        .bind(limit)
-        .bind(subject)
+        .bind(limit.to_owned())
+        .bind(subject.to_owned())
         .bind(slot)
         .bind(i64::try_from(cap).unwrap_or(i64::MAX));
-        self.bounded(async {
-            let rows = query.fetch_all(&self.pool).await?;
+        self.run(async |at| {
+            let rows = query.fetch_all(&at.pool).await?;
             rows.iter().map(|row| Ok(SeenRecord { record: row.try_get(0)?, slot: row.try_get(1)? })).collect()
-        })
-        .await
-    }
-
-    /// Remembers records as given; one that is known moves to the later slot. No record may come twice.
-    pub async fn add_seen_records(
-        &self,
-        limit: &str,
-        subject: &str,
-        records: &[SeenRecord],
-        expires_at: i64,
-    ) -> Result<(), StoreError> {
-        self.bounded(async {
-            let mut transaction = self.begin().await?;
-            for batch in records.chunks(SEEN_BATCH) {
-                let mut query = sqlx::query(AssertSqlSafe(insert_seen(batch.len())));
-                query = query.bind(limit).bind(subject).bind(expires_at);
-                for seen in batch {
-                    query = query.bind(seen.record).bind(seen.slot);
-                }
-                query.execute(&mut *transaction).await?;
-            }
-            transaction.commit().await
         })
         .await
     }
 
     /// Removes what no window can contain any more.
     pub async fn prune_budgets(&self, now: i64) -> Result<(), StoreError> {
-        self.bounded(async {
+        self.run(async move |at| {
             for statement in [
                 "DELETE FROM budgets WHERE expires_at < $1",
                 "DELETE FROM budget_records WHERE expires_at < $1",
             ] {
-                sqlx::query(statement).bind(now).execute(&self.pool).await?;
+                sqlx::query(statement).bind(now).execute(&at.pool).await?;
             }
             Ok(())
         })

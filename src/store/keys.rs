@@ -31,26 +31,27 @@ pub struct KeyRow {
 impl Store {
     /// Adds a key; its `revision` is given here.
     pub async fn add_key(&self, key: &KeyRow) -> Result<(), StoreError> {
-        let held = self.bounded(sqlx::query("SELECT COUNT(*) FROM api_keys").fetch_one(&self.pool)).await?;
-        let held: i64 = held.try_get(0).map_err(StoreError::Unavailable)?;
+        let count = sqlx::query("SELECT COUNT(*) FROM api_keys");
+        let held: i64 = self.run(async |at| count.fetch_one(&at.pool).await?.try_get(0)).await?;
         if usize::try_from(held).unwrap_or(usize::MAX) >= MAX_KEYS {
             return Err(StoreError::Full(MAX_KEYS, "keys"));
         }
-        let adding = self.bounded(async {
-            let mut transaction = self.begin().await?;
+        let row = key.clone();
+        let adding = self.run(async move |at| {
+            let mut transaction = at.begin().await?;
             let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
             sqlx::query(
                 "INSERT INTO api_keys (id, hash, name, details, created_at, expires_at, revoked_at, \
                  last_used_at, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             )
-            .bind(&key.id)
-            .bind(key.hash.clone())
-            .bind(&key.name)
-            .bind(&key.details)
-            .bind(key.created_at)
-            .bind(key.expires_at)
-            .bind(key.revoked_at)
-            .bind(key.last_used_at)
+            .bind(row.id)
+            .bind(row.hash)
+            .bind(row.name)
+            .bind(row.details)
+            .bind(row.created_at)
+            .bind(row.expires_at)
+            .bind(row.revoked_at)
+            .bind(row.last_used_at)
             .bind(revision)
             .execute(&mut *transaction)
             .await?;
@@ -65,14 +66,15 @@ impl Store {
     }
 
     /// Marks a key as revoked. `false`: there is no such key, or it was revoked before.
-    pub async fn revoke_key(&self, id: &str, at: i64) -> Result<bool, StoreError> {
-        self.bounded(async {
-            let mut transaction = self.begin().await?;
+    pub async fn revoke_key(&self, id: &str, when: i64) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.run(async move |at| {
+            let mut transaction = at.begin().await?;
             let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
             let done = sqlx::query(
                 "UPDATE api_keys SET revoked_at = $1, revision = $2 WHERE id = $3 AND revoked_at IS NULL",
             )
-            .bind(at)
+            .bind(when)
             .bind(revision)
             .bind(id)
             .execute(&mut *transaction)
@@ -90,19 +92,20 @@ impl Store {
              FROM api_keys WHERE revision > $1 ORDER BY revision",
         )
         .bind(revision);
-        self.bounded(async { query.fetch_all(&self.pool).await?.iter().map(key_row).collect() }).await
+        self.run(async |at| query.fetch_all(&at.pool).await?.iter().map(key_row).collect()).await
     }
 
     /// Writes when keys were last used; an older time never replaces a newer one.
     pub async fn touch_keys(&self, used: &[(String, i64)]) -> Result<(), StoreError> {
-        self.bounded(async {
-            let mut transaction = self.begin().await?;
-            for (id, at) in used {
+        let used = used.to_vec();
+        self.run(async move |at| {
+            let mut transaction = at.begin().await?;
+            for (id, when) in used {
                 sqlx::query(
                     "UPDATE api_keys SET last_used_at = $1 \
                      WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
                 )
-                .bind(*at)
+                .bind(when)
                 .bind(id)
                 .execute(&mut *transaction)
                 .await?;

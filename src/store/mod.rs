@@ -18,6 +18,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use sqlx::{Any, AnyPool, Transaction};
+use tokio_util::task::TaskTracker;
 
 pub use budgets::{BudgetRow, SeenRecord};
 pub use keys::KeyRow;
@@ -26,9 +27,16 @@ pub use open::{Config, Location};
 /// A store that is open. Cheap to clone; all clones share one pool.
 #[derive(Clone, Debug)]
 pub struct Store {
+    connections: Connections,
+    operation_timeout: Duration,
+    tasks: TaskTracker,
+}
+
+/// What an operation works with.
+#[derive(Clone, Debug)]
+struct Connections {
     pool: AnyPool,
     begin: &'static str,
-    operation_timeout: Duration,
 }
 
 /// Why the store could not do what was asked.
@@ -59,25 +67,38 @@ pub enum StoreError {
 impl Store {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.bounded(async { sqlx::query("SELECT 1").execute(&self.pool).await.map(drop) }).await
+        self.run(async |at| sqlx::query("SELECT 1").execute(&at.pool).await.map(drop)).await
     }
 
-    /// Closes all connections; what is asked afterwards fails.
+    /// Waits for what is under way and closes all connections; what is asked afterwards fails.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.connections.pool.close().await;
     }
 
-    /// Runs one operation within the stated time.
-    async fn bounded<T>(
-        &self,
-        operation: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.operation_timeout, operation).await {
-            Ok(done) => done.map_err(StoreError::Unavailable),
-            Err(_) => Err(StoreError::Timeout(self.operation_timeout)),
+    /// Runs one operation within the stated time, as a task of its own: a statement that is abandoned half-way takes
+    /// its connection with it, and callers who hang up must not be able to wear out the pool.
+    async fn run<T, F>(&self, operation: impl FnOnce(Connections) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+    {
+        let bounded = tokio::time::timeout(self.operation_timeout, operation(self.connections.clone()));
+        match self.tasks.spawn(bounded).await {
+            Ok(Ok(done)) => done.map_err(StoreError::Unavailable),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Timeout(self.operation_timeout)),
         }
     }
 
+    /// Keeps everybody else from writing until it is dropped.
+    #[cfg(test)]
+    pub(crate) async fn write_lock(&self) -> Transaction<'static, Any> {
+        self.connections.begin().await.unwrap()
+    }
+}
+
+impl Connections {
     /// A transaction that may write. SQLite takes the write lock at once: a lock taken later, after a read, fails
     /// without waiting when another writer was faster.
     async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {

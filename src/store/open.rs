@@ -11,10 +11,11 @@ use sqlx::ConnectOptions;
 use sqlx::Executor;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
+use tokio_util::task::TaskTracker;
 
 use crate::base::Secret;
 
-use super::{Store, StoreError};
+use super::{Connections, Store, StoreError};
 
 /// How a store is opened.
 pub struct Config {
@@ -39,9 +40,14 @@ pub enum Location {
 }
 
 impl Config {
-    /// The usual bounds for a location: four connections, two seconds.
+    /// The usual bounds for a location: four connections; two seconds, or half a minute in memory, where nothing but
+    /// this process can keep it waiting.
     pub fn new(location: Location) -> Self {
-        Self { location, max_connections: 4, operation_timeout: Duration::from_secs(2) }
+        let seconds = match location {
+            Location::Memory => 30,
+            Location::Sqlite(_) | Location::Postgres(_) => 2,
+        };
+        Self { location, max_connections: 4, operation_timeout: Duration::from_secs(seconds) }
     }
 }
 
@@ -82,7 +88,9 @@ impl Store {
             Location::Memory | Location::Sqlite(_) => "BEGIN IMMEDIATE",
             Location::Postgres(_) => "BEGIN",
         };
-        Ok(Self { pool, begin, operation_timeout: config.operation_timeout })
+        let connections = Connections { pool, begin };
+        let tasks = TaskTracker::new();
+        Ok(Self { connections, operation_timeout: config.operation_timeout, tasks })
     }
 
     /// A store in memory, for tests and the demo.

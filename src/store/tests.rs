@@ -58,46 +58,57 @@ async fn keeps_settings(store: &Store) {
 
 async fn swaps_budgets_only_when_unchanged(store: &Store) {
     assert_eq!(store.budget("l", "s").await.unwrap(), BudgetRow::default());
-    assert!(store.swap_budget("l", "s", 0, "7:1", 100).await.unwrap());
-    assert!(!store.swap_budget("l", "s", 0, "7:9", 100).await.unwrap(), "the row is there already");
+    assert!(store.swap_budget("l", "s", 0, "7:1", 100, &[]).await.unwrap());
+    assert!(!store.swap_budget("l", "s", 0, "7:9", 100, &[]).await.unwrap(), "the row is there already");
     let seen = store.budget("l", "s").await.unwrap();
     assert_eq!(seen.slots, "7:1");
-    assert!(store.swap_budget("l", "s", seen.version, "7:2", 100).await.unwrap());
-    assert!(!store.swap_budget("l", "s", seen.version, "7:3", 100).await.unwrap(), "somebody was faster");
+    assert!(store.swap_budget("l", "s", seen.version, "7:2", 100, &[]).await.unwrap());
+    assert!(
+        !store.swap_budget("l", "s", seen.version, "7:3", 100, &[]).await.unwrap(),
+        "somebody was faster"
+    );
     assert_eq!(store.budget("l", "s").await.unwrap().slots, "7:2");
 
     let old = store.budget("l", "s").await.unwrap().version;
     store.prune_budgets(101).await.unwrap();
     assert_eq!(store.budget("l", "s").await.unwrap(), BudgetRow::default());
-    assert!(store.swap_budget("l", "s", 0, "8:1", 200).await.unwrap());
+    assert!(store.swap_budget("l", "s", 0, "8:1", 200, &[]).await.unwrap());
     assert!(store.budget("l", "s").await.unwrap().version > old, "a new row never repeats an old version");
 }
 
-async fn remembers_given_records(store: &Store) {
+async fn remembers_given_records_with_the_budget(store: &Store) {
+    let remember = async |records: &[SeenRecord]| {
+        let version = store.budget("d", "s").await.unwrap().version;
+        assert!(store.swap_budget("d", "s", version, "1:1", 100, records).await.unwrap());
+    };
     let records: Vec<SeenRecord> = (0..450).map(|n| SeenRecord { record: n, slot: n % 3 }).collect();
-    store.add_seen_records("l", "s", &records, 100).await.unwrap();
-    store.add_seen_records("l", "s", &[SeenRecord { record: i64::MIN, slot: 9 }], 100).await.unwrap();
-    store.add_seen_records("l", "s", &[SeenRecord { record: 1, slot: 0 }], 100).await.unwrap();
-    store.add_seen_records("l", "s", &[SeenRecord { record: 0, slot: 5 }], 100).await.unwrap();
+    remember(&records).await;
+    remember(&[SeenRecord { record: i64::MIN, slot: 9 }]).await;
+    remember(&[SeenRecord { record: 1, slot: 0 }]).await;
+    remember(&[SeenRecord { record: 0, slot: 5 }]).await;
 
-    assert_eq!(store.seen_records("l", "s", -1, 10_000).await.unwrap().len(), 451);
-    let late = store.seen_records("l", "s", 2, 10_000).await.unwrap();
+    let lost = [SeenRecord { record: 7777, slot: 9 }];
+    assert!(!store.swap_budget("d", "s", 0, "1:1", 100, &lost).await.unwrap());
+    assert!(!store.swap_budget("d", "s", 12345, "1:1", 100, &lost).await.unwrap());
+
+    assert_eq!(store.seen_records("d", "s", -1, 10_000).await.unwrap().len(), 451, "both or neither");
+    let late = store.seen_records("d", "s", 2, 10_000).await.unwrap();
     assert_eq!(
         late,
         [SeenRecord { record: i64::MIN, slot: 9 }, SeenRecord { record: 0, slot: 5 }],
         "moved forward, never back"
     );
-    assert_eq!(store.seen_records("l", "s", -1, 2).await.unwrap(), late, "the latest win the places");
-    assert!(store.seen_records("l", "other", -1, 10).await.unwrap().is_empty());
+    assert_eq!(store.seen_records("d", "s", -1, 2).await.unwrap(), late, "the latest win the places");
+    assert!(store.seen_records("d", "other", -1, 10).await.unwrap().is_empty());
     store.prune_budgets(101).await.unwrap();
-    assert!(store.seen_records("l", "s", -1, 10).await.unwrap().is_empty());
+    assert!(store.seen_records("d", "s", -1, 10).await.unwrap().is_empty());
 }
 
 async fn everything(store: &Store) {
     keeps_keys(store).await;
     keeps_settings(store).await;
     swaps_budgets_only_when_unchanged(store).await;
-    remembers_given_records(store).await;
+    remembers_given_records_with_the_budget(store).await;
     racing_swaps_have_one_winner_each(store).await;
 }
 
@@ -111,7 +122,7 @@ async fn racing_swaps_have_one_winner_each(store: &Store) {
                 while done < 10 {
                     let seen = store.budget("race", "s").await.unwrap();
                     let next = (seen.slots.parse::<u32>().unwrap_or(0) + 1).to_string();
-                    if store.swap_budget("race", "s", seen.version, &next, 1 << 40).await.unwrap() {
+                    if store.swap_budget("race", "s", seen.version, &next, 1 << 40, &[]).await.unwrap() {
                         done += 1;
                     }
                 }
@@ -155,6 +166,18 @@ async fn two_memory_stores_share_nothing() {
     let (a, b) = (Store::memory().await.unwrap(), Store::memory().await.unwrap());
     a.set_setting("x", "1").await.unwrap();
     assert_eq!(b.setting("x").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_in_memory_outlives_callers_who_hang_up() {
+    let store = Store::memory().await.unwrap();
+    store.set_setting("x", "1").await.unwrap();
+    for _ in 0..50 {
+        let mut hanging_up = Box::pin(store.set_setting("y", "2"));
+        assert!(futures_util::poll!(&mut hanging_up).is_pending());
+        drop(hanging_up);
+    }
+    assert_eq!(store.setting("x").await.unwrap().as_deref(), Some("1"));
 }
 
 #[tokio::test]
@@ -202,7 +225,7 @@ async fn a_held_connection_ends_in_an_error_in_time() {
     let mut config = Config::new(Location::Memory);
     config.operation_timeout = std::time::Duration::from_millis(20);
     let store = Store::open(&config).await.unwrap();
-    let _held = store.pool.acquire().await.unwrap();
+    let _held = store.connections.pool.acquire().await.unwrap();
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_) | StoreError::Timeout(_))));
 }
 

@@ -195,4 +195,4 @@ const READ_BUFFER_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
 const MAX_HEADER_LIST_BYTES: u32 = 64 << 10;
 /// What one HTTP/2 stream may send ahead of a slow caller.
-const HTTP2_WINDOW_BYTES: u32 = 64 << 10;
+const HTTP2_WINDOW_BYTES: u32 = 128 << 10;

@@ -3,6 +3,14 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod operating;
+#[cfg(test)]
+mod serving;
+#[cfg(test)]
 mod stages;
+#[cfg(test)]
+mod streaming;
 #[cfg(test)]
 mod support;

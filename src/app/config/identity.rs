@@ -43,11 +43,18 @@ pub(super) struct IssuerConfig {
     place: Place,
 }
 
+/// Where keys and issuers stand, for what is found wrong with them later.
+#[derive(Default)]
+pub struct Places {
+    keys: Vec<Place>,
+    issuers: Vec<Place>,
+}
+
 impl IdentityConfig {
     /// Reads the secrets and key files it names.
-    pub fn resolve(self) -> Result<Identity, Vec<Diagnostic>> {
+    pub fn resolve(self) -> Result<(Identity, Places), Vec<Diagnostic>> {
         let mut wrong = Vec::new();
-        let (mut key_places, mut issuer_places) = (Vec::new(), Vec::new());
+        let mut places = Places::default();
         let mut identity = Identity {
             trusted_proxies: self.trusted_proxies,
             stored_keys: self.stored_keys,
@@ -61,7 +68,7 @@ impl IdentityConfig {
             match secret.read() {
                 Ok(key) => {
                     identity.keys.push(StaticKey { id, key, owner, expires, disabled });
-                    key_places.push(place);
+                    places.keys.push(place);
                 }
                 Err(diagnostic) => wrong.push(diagnostic),
             }
@@ -77,28 +84,30 @@ impl IdentityConfig {
                 }
             }
             identity.issuers.push(issuer);
-            issuer_places.push(place);
+            places.issuers.push(place);
         }
-        wrong.extend(identity.faults().into_iter().map(|fault| located(fault, &key_places, &issuer_places)));
-        if wrong.is_empty() { Ok(identity) } else { Err(wrong) }
+        wrong.extend(identity.faults().into_iter().map(|fault| places.locate(fault)));
+        if wrong.is_empty() { Ok((identity, places)) } else { Err(wrong) }
     }
 }
 
-/// Gives a fault its place: that of the key or issuer it is about.
-pub(in crate::app) fn located(fault: Fault, keys: &[Place], issuers: &[Place]) -> Diagnostic {
-    let index = |section: &str| {
-        let rest = fault.path.strip_prefix(section)?.strip_prefix('[')?;
-        rest.split_once(']')?.0.parse::<usize>().ok()
-    };
-    let place = match (index("keys"), index("issuers")) {
-        (Some(at), _) => keys.get(at),
-        (None, Some(at)) => issuers.get(at),
-        (None, None) => None,
-    };
-    let diagnostic = Diagnostic::error("identity", fault.message).help(fault.help);
-    match place {
-        Some(place) => diagnostic.at(place.clone()),
-        None => diagnostic,
+impl Places {
+    /// Gives a fault its place: that of the key or issuer it is about.
+    pub fn locate(&self, fault: Fault) -> Diagnostic {
+        let index = |section: &str| {
+            let rest = fault.path.strip_prefix(section)?.strip_prefix('[')?;
+            rest.split_once(']')?.0.parse::<usize>().ok()
+        };
+        let place = match (index("keys"), index("issuers")) {
+            (Some(at), _) => self.keys.get(at),
+            (None, Some(at)) => self.issuers.get(at),
+            (None, None) => None,
+        };
+        let diagnostic = Diagnostic::error("identity", fault.message).help(fault.help);
+        match place {
+            Some(place) => diagnostic.at(place.clone()),
+            None => diagnostic,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::proxy::{ConnectionBounds, TlsFiles};
 use crate::request::RequestBounds;
 use crate::upstream::{Timeouts, Trust};
 
-pub use identity::IdentityConfig;
+pub use identity::{IdentityConfig, Places};
 pub use secret::{SecretAt, SecretSource};
 
 /// A deployment.
@@ -103,6 +103,8 @@ pub struct ApiConfig {
     pub max_pending: usize,
     /// Whether a claim of gzip is checked against the first bytes.
     pub sniff_gzip: bool,
+    /// Whether compressed answers are asked for.
+    pub compression: bool,
     /// Where it is described.
     pub place: Place,
 }
@@ -183,12 +185,24 @@ pub struct AccessLogConfig {
 }
 
 /// What requests may cost.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct BoundsConfig {
     /// Connections and heads.
     pub connection: ConnectionBounds,
     /// Bodies.
     pub request: RequestBounds,
+    /// How long a body may take to arrive.
+    pub body_time: Duration,
+}
+
+impl Default for BoundsConfig {
+    fn default() -> Self {
+        Self {
+            connection: ConnectionBounds::default(),
+            request: RequestBounds::default(),
+            body_time: Duration::from_secs(60),
+        }
+    }
 }
 
 impl Config {

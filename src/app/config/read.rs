@@ -149,6 +149,7 @@ impl Reader<'_> {
         let max_connections = self.count(&fields, "max_connections", 100);
         let max_pending = self.count(&fields, "max_pending", 1_000);
         let sniff_gzip = fields.flag("sniff_gzip").unwrap_or(false);
+        let compression = fields.flag("compression").unwrap_or(false);
         fields.finish();
         Some(ApiConfig {
             name: name.text.clone(),
@@ -161,6 +162,7 @@ impl Reader<'_> {
             max_connections,
             max_pending,
             sniff_gzip,
+            compression,
             place: self.documents.place(name.mark),
         })
     }
@@ -322,7 +324,7 @@ impl Reader<'_> {
     }
 
     fn bounds(&self, node: &Node) -> Option<BoundsConfig> {
-        let (connection, request) = (ConnectionBounds::default(), RequestBounds::default());
+        let BoundsConfig { connection, request, body_time } = BoundsConfig::default();
         let fields = Fields::of(self.documents, node, "`bounds`")?;
         let heads = HeadBounds {
             head_bytes: self.bytes(&fields, "head", connection.heads.head_bytes),
@@ -340,8 +342,9 @@ impl Reader<'_> {
         };
         let request =
             RequestBounds { body_bytes: self.bytes(&fields, "body", request.body_bytes), ..request };
+        let body_time = self.duration(&fields, "body_time", body_time);
         fields.finish();
-        Some(BoundsConfig { connection, request })
+        Some(BoundsConfig { connection, request, body_time })
     }
 
     fn address(&self, fields: &Fields<'_>) -> Option<SocketAddr> {

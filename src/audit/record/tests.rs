@@ -150,6 +150,7 @@ async fn refusals_and_cuts_keep_their_reasons() {
             limit: "daily reading".into(),
             retry_after: Duration::ZERO,
             unavailable: false,
+            remaining: Vec::new(),
         });
     })
     .await;
@@ -221,6 +222,7 @@ async fn the_longest_record_stays_below_the_longest_line() {
                 limit: text.as_str().into(),
                 retry_after: Duration::ZERO,
                 unavailable: false,
+                remaining: Vec::new(),
             });
         }
         record.outcome(Outcome::Cut(text.clone()));

@@ -156,10 +156,15 @@ impl fmt::Display for Place {
 
 /// The candidate a misspelled `name` probably meant, for "did you mean".
 pub fn suggest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let length = name.chars().count();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, _)| *score > 0.8)
+        .filter_map(|candidate| {
+            let similar = strsim::jaro_winkler(name, candidate);
+            let edits = strsim::damerau_levenshtein(name, candidate);
+            let slip = length >= 3 && edits <= if length >= 6 { 2 } else { 1 };
+            (similar > 0.8 || slip).then_some((similar, candidate))
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }

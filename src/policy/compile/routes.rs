@@ -301,6 +301,10 @@ impl Compiler<'_> {
         let keep = route.envelope.keep.iter().filter_map(|word| self.kept(word, records.as_ref())).collect();
         let total = route.envelope.total.as_ref().and_then(|word| self.kept(word, records.as_ref()));
         let resource = about.as_ref().and_then(|(_, id)| self.tables.resources.get(*id));
+        // What decides about a route goes on, or the upstream would take the request for another.
+        let deciding = |kind| when.iter().filter(move |part| part.kind == kind).map(|part| part.name.clone());
+        let mut request_headers = self.headers(&route.request_headers);
+        request_headers.extend(deciding(PartKind::Header));
         let facts = RouteFacts {
             name: route.pattern.text.clone(),
             api: api.name.text.clone(),
@@ -309,11 +313,13 @@ impl Compiler<'_> {
             public: route.public,
             single,
             denial: denial.clone(),
-            request_headers: self.headers(&route.request_headers),
+            request_headers,
             response_headers: self.headers(&route.response_headers),
         };
         let body = self.body(route, about.as_ref());
-        let query = route.query.as_ref().map(|parts| self.query(parts, about.as_ref())).unwrap_or_default();
+        let mut query =
+            route.query.as_ref().map(|parts| self.query(parts, about.as_ref())).unwrap_or_default();
+        query.pass.extend(deciding(PartKind::Query));
         Some(RouteTable {
             facts: Arc::new(facts),
             method: method.clone(),

@@ -182,7 +182,8 @@ pub(super) fn limit(documents: &Documents, node: &Node) -> Option<Limit> {
         fields.required("per");
     }
     let quotas = quotas(documents, &fields);
-    if quotas.is_empty() {
+    let written = ["requests", "records", "distinct_records", "bytes", "concurrent"];
+    if written.iter().all(|key| fields.node(key).is_none()) {
         documents.error_with_help(
             "counts-nothing",
             "a limit says what it counts",

@@ -314,14 +314,9 @@ fn envelope(documents: &Documents, node: &Node) -> Option<Envelope> {
 
 fn query(documents: &Documents, node: &Node, later: &mut Vec<(&'static str, Mark)>) -> Option<QueryParts> {
     let fields = Fields::of(documents, node, "`query`")?;
-    for key in ["dialect", "text"] {
-        if let Some((word, _)) = fields.entry(key) {
-            later.push((key, word.mark));
-        }
-    }
-    // With a dialect the other keys name parts of the body, in the dialect's own way.
-    if let Some((_, mark)) = later.iter().find(|(key, _)| *key == "dialect") {
-        let _ = mark;
+    // With a dialect the other keys name parts of the request in the dialect's own way.
+    if let Some((word, _)) = fields.entry("dialect") {
+        later.push(("dialect", word.mark));
         return None;
     }
     let page_size = fields.node("page_size").and_then(|node| {

@@ -2,6 +2,9 @@
 
 mod complaints;
 mod decisions;
+mod fine_print;
+mod naive;
+mod rules;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +14,8 @@ use jiff::Timestamp;
 
 use crate::base::Report;
 use crate::identity::{Assumed, Principal};
+
+use crate::rewrite::{Counts, CutReason, Rewriter};
 
 use super::{Denial, DenialReason, Loaded, MaskKeys, Permit, Plan, Purpose};
 
@@ -115,4 +120,20 @@ pub(super) fn decide_at(
     let body = body.map(|text| Bytes::copy_from_slice(text.as_bytes()));
     let operation = plan.operation(&head, body)?;
     plan.decide(&who.principal(), operation, now)
+}
+
+/// What a permit lets through of an answer: the text, or why it was cut.
+pub(super) fn pass(permit: &Permit, answer: &str) -> Result<(String, Counts), CutReason> {
+    let mut rewriter = Rewriter::new(permit.rewrite().clone(), permit.params().clone());
+    let mut out = Vec::new();
+    rewriter.push(answer.as_bytes(), &mut out).map_err(|cut| cut.reason)?;
+    rewriter.finish(&mut out).map_err(|cut| cut.reason)?;
+    Ok((String::from_utf8(out).unwrap(), rewriter.counts().clone()))
+}
+
+/// The answer to a request that must be allowed, as JSON.
+pub(super) fn get(plan: &Plan, who: &Who, line: &str, answer: serde_json::Value) -> serde_json::Value {
+    let permit = decide(plan, who, line).unwrap();
+    let (text, _) = pass(&permit, &answer.to_string()).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }

@@ -31,18 +31,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use chunked::Chunked;
 
-pub use violation::Violation;
+use super::opening::{Opened, Speaks};
 
-/// What a connection speaks, as far as is known when it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
-    /// HTTP/1 only.
-    Http1,
-    /// HTTP/2 only, as agreed by ALPN.
-    Http2,
-    /// HTTP/2 if it opens with its preface (RFC 9113 section 3.4), else HTTP/1.
-    Either,
-}
+pub use violation::Violation;
 
 /// How long a request head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,21 +54,21 @@ impl Default for HeadBounds {
 
 /// What was found on a connection, for the one who answers its requests.
 #[derive(Debug, Default)]
-pub struct Verdict {
+pub(super) struct Verdict {
     refused: OnceLock<(u64, Violation)>,
     answered: AtomicU64,
 }
 
 impl Verdict {
     /// To be called once for each request of the connection, in order: why that request was refused, if it was.
-    pub fn next(&self) -> Option<Violation> {
+    pub(super) fn next(&self) -> Option<Violation> {
         let number = self.answered.fetch_add(1, Ordering::Relaxed);
         self.refused.get().filter(|(refused, _)| *refused == number).map(|(_, violation)| *violation)
     }
 }
 
 /// A connection whose HTTP/1 requests are framed strictly.
-pub struct Strict<I> {
+pub(super) struct Strict<I> {
     io: I,
     framing: Framing,
     /// Bytes read and not yet handed on; the first `released` of them may be.
@@ -99,25 +90,30 @@ enum Ending {
 }
 
 impl<I> Strict<I> {
-    /// Wraps a connection.
-    pub fn new(io: I, speaks: Speaks, bounds: HeadBounds) -> Self {
+    /// Wraps a connection. What was read to find out what it speaks is judged first.
+    pub(super) fn new(opened: Opened<I>, bounds: HeadBounds) -> Self {
+        let Opened { io, speaks, read } = opened;
         let state = match speaks {
             Speaks::Http1 => State::head(),
             Speaks::Http2 => State::Opaque,
-            Speaks::Either => State::Preface,
         };
-        Self {
+        let framing = Framing { state, bounds, heads: 0 };
+        let mut strict = Self {
             io,
-            framing: Framing { state, bounds, heads: 0 },
+            framing,
             held: BytesMut::new(),
             released: 0,
             ending: Ending::Open,
             verdict: Arc::default(),
-        }
+        };
+        let passed = strict.judge(&read);
+        strict.held = read;
+        strict.settle(passed);
+        strict
     }
 
     /// Where refusals are told.
-    pub fn verdict(&self) -> Arc<Verdict> {
+    pub(super) fn verdict(&self) -> Arc<Verdict> {
         Arc::clone(&self.verdict)
     }
 
@@ -287,8 +283,6 @@ struct Framing {
 }
 
 enum State {
-    /// The first bytes of a connection that may be HTTP/2.
-    Preface,
     /// Before or in a head, of which the first `scanned` bytes were looked at and `line` is where its last line
     /// starts. `skipped`: an empty line stood before it.
     Head { scanned: usize, line: usize, skipped: bool },
@@ -322,7 +316,6 @@ impl Framing {
     fn take(&mut self, input: &[u8]) -> Step {
         match &mut self.state {
             State::Opaque => Step::Pass(input.len()),
-            State::Preface => self.preface(input),
             State::Head { .. } => self.head(input),
             State::Length(left) => {
                 let bytes = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
@@ -340,19 +333,6 @@ impl Framing {
                 }
                 chunked::Step::Broken => Step::Broken,
             },
-        }
-    }
-
-    fn preface(&mut self, input: &[u8]) -> Step {
-        let same = PREFACE.iter().zip(input).take_while(|(ours, theirs)| ours == theirs).count();
-        if same == PREFACE.len() {
-            self.state = State::Opaque;
-            Step::Pass(input.len())
-        } else if same == input.len() {
-            Step::More
-        } else {
-            self.state = State::head();
-            self.head(input)
         }
     }
 
@@ -400,9 +380,6 @@ impl Framing {
         }
     }
 }
-
-/// How an HTTP/2 connection opens (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What the HTTP library is given in a refused head's place.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";

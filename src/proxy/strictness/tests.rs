@@ -35,7 +35,9 @@ fn seen(text: &[u8], speaks: Speaks, piece: usize) -> Seen {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let pieces = text.chunks(piece).map(<[u8]>::to_vec).collect();
-        let mut strict = Strict::new(Pieces(pieces), speaks, HeadBounds::default());
+        let io = Pieces(pieces);
+        let opened = if speaks == Speaks::Http2 { Opened::http2(io) } else { Opened::http1(io) };
+        let mut strict = Strict::new(opened, HeadBounds::default());
         let verdict = strict.verdict();
         let (mut bytes, mut broken) = (Vec::new(), false);
         loop {
@@ -270,13 +272,25 @@ fn any_cut_of_broken(text: &str) -> Seen {
 }
 
 #[test]
-fn http2_passes_only_where_it_may_be_spoken() {
+fn http2_passes_only_where_it_is_spoken() {
     let text = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
-    assert_eq!(any_cut(text, Speaks::Either).text, text);
     assert_eq!(any_cut(text, Speaks::Http2).text, text);
     assert!(matches!(refused(text), Violation::Target | Violation::Version));
-    let near = "PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n";
-    assert!(any_cut(near, Speaks::Either).refused.is_some());
-    let plain = "POST / HTTP/1.1\r\nHost: a\r\n\r\n";
-    assert_eq!(any_cut(plain, Speaks::Either).text, plain);
+}
+
+#[test]
+fn what_was_read_before_is_judged_like_the_rest() {
+    let (first, rest) =
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Le", "ngth: 2\r\n\r\nabGET / HTTP/1.1\r\n\r\n");
+    let opened = Opened {
+        io: Pieces([rest.as_bytes().to_vec()].into()),
+        speaks: Speaks::Http1,
+        read: BytesMut::from(first.as_bytes()),
+    };
+    let mut strict = Strict::new(opened, HeadBounds::default());
+    let (verdict, mut text) = (strict.verdict(), String::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(tokio::io::AsyncReadExt::read_to_string(&mut strict, &mut text)).unwrap();
+    assert!(text.starts_with(&format!("{first}ngth: 2\r\n\r\nab")), "{text}");
+    assert_eq!(verdict.refused.get(), Some(&(1, Violation::Host)));
 }

@@ -350,7 +350,8 @@ impl Compiler<'_> {
                 add(Path::default(), Mark::Record, false);
             }
             let shape = Arc::new(Shape::compile(&patterns)?);
-            let nodes = layout_nodes(&shape, false, rows, false);
+            // Without records, nothing passes: every line is dropped.
+            let nodes = if records.is_some() { layout_nodes(&shape, false, rows, false) } else { Vec::new() };
             return Ok(Arc::new(Program {
                 shape,
                 nodes,
@@ -359,6 +360,7 @@ impl Compiler<'_> {
                 columns: Vec::new(),
             }));
         }
+        add(Path::default(), Mark::Root, false);
         for (number, path) in layout.keep.iter().enumerate() {
             add(path.clone(), Mark::Selector(index(number)), true);
         }

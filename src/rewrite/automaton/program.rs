@@ -364,7 +364,7 @@ fn plain_node(state: &State, given: Given, uniform: bool, deep: bool) -> Node {
         empty: given.act(),
         counts: given.counted(),
         shown: uniform && given == Given::Show,
-        hidden: container == Act::Drop,
+        hidden: uniform && given == Given::Hide,
         declared: state.declared,
         container: only,
         ..FORBIDDEN_NODE
@@ -400,7 +400,13 @@ fn special(node: &mut Node, mark: Mark, guarded: bool, source: &Source<'_>) {
         }
         Mark::Key => node.capture = Capture::Key,
         Mark::Slot(_) => node.capture = Capture::Slots,
-        Mark::Embedded | Mark::Selector(_) | Mark::Record | Mark::Way | Mark::RecordList | Mark::Total => {}
+        Mark::Embedded
+        | Mark::Selector(_)
+        | Mark::Record
+        | Mark::Way
+        | Mark::RecordList
+        | Mark::Total
+        | Mark::Root => {}
     }
 }
 
@@ -417,7 +423,10 @@ impl Facts {
             .states
             .iter()
             .map(|state| {
-                !state.marks.iter().any(|m| !matches!(m, Mark::Selector(_) | Mark::Embedded | Mark::Key))
+                !state
+                    .marks
+                    .iter()
+                    .any(|m| !matches!(m, Mark::Selector(_) | Mark::Embedded | Mark::Key | Mark::Root))
             })
             .collect();
         let mut deep: Vec<bool> = shape.states.iter().map(|state| state.kinds.any()).collect();

@@ -48,6 +48,8 @@ pub(crate) enum Mark {
     RecordList,
     /// The total.
     Total,
+    /// The root of the answer, which no other place is like.
+    Root,
 }
 
 /// One path and what it is there for.

@@ -44,6 +44,14 @@ struct Reference<'e> {
     steps: Vec<(&'e str, u64)>,
 }
 
+impl Reference<'_> {
+    /// What holds the last member, if that is at least `least` members deep.
+    fn parent(&self, least: usize) -> Option<Self> {
+        let (_, steps) = self.steps.split_last().filter(|(_, steps)| steps.len() >= least)?;
+        Some(Reference { root: self.root, root_id: self.root_id, steps: steps.to_vec() })
+    }
+}
+
 pub(super) fn compile(source: &str, params: &mut ParamTable) -> Result<Predicate, ConditionError> {
     parse::with_room(source, || compile_here(source, params))
 }
@@ -271,7 +279,11 @@ impl Compiler<'_> {
         let reference =
             reference(&plain).filter(|reference| !self.locals.iter().any(|l| l == reference.root));
         let node = match &reference {
-            Some(path) if path.root == "record" => Node::HasSlot(self.slot(path)?),
+            Some(path) if path.root == "record" => {
+                let slot = self.slot(path)?;
+                let parent = path.parent(1).map(|parent| self.slot(&parent)).transpose()?;
+                Node::HasSlot { slot, parent }
+            }
             Some(path) if path.root == "principal" => self.has_param(ParamRoot::Principal, path)?,
             Some(path) if path.root == "request" => self.has_param(ParamRoot::Request, path)?,
             _ => Node::HasMember(Box::new(self.part(&select.operand)?.node), select.field.as_str().into()),
@@ -281,14 +293,10 @@ impl Compiler<'_> {
 
     fn has_param(&mut self, root: ParamRoot, reference: &Reference<'_>) -> Result<Node, ConditionError> {
         let (param, _) = self.param_index(root, reference)?;
-        // `principal` itself and its claims are always there; deeper objects need not be.
-        let parent = match reference.steps.as_slice() {
-            [parents @ .., _] if parents.len() >= 2 => {
-                let steps = parents.to_vec();
-                let parent = Reference { root: reference.root, root_id: reference.root_id, steps };
-                Some(self.param_index(root, &parent)?.0)
-            }
-            _ => None,
+        // The claims and the query are always there; deeper objects need not be.
+        let parent = match reference.parent(2) {
+            Some(parent) => Some(self.param_index(root, &parent)?.0),
+            None => None,
         };
         Ok(Node::HasParam { param, parent })
     }
@@ -372,7 +380,10 @@ impl Compiler<'_> {
             && !self.locals.iter().any(|local| local == root)
         {
             let reference = Reference { root, root_id: list.id, steps: vec![(name.inner(), wanted.id)] };
-            return Ok(Part { node: Node::HasSlot(self.slot(&reference)?), kind: Kind::Bool });
+            return Ok(Part {
+                node: Node::HasSlot { slot: self.slot(&reference)?, parent: None },
+                kind: Kind::Bool,
+            });
         }
         let (wanted, list_part) = (self.part(wanted)?, self.part(list)?);
         self.expect(&list_part, &[Kind::List, Kind::Map], list.id, "`in` looks into lists and objects")?;
@@ -469,9 +480,11 @@ impl Node {
         let constant = |node: &Node| matches!(node, Node::Const(_));
         match self {
             Self::Const(_) => true,
-            Self::Slot(_) | Self::Param(_) | Self::Local(_) | Self::HasSlot(_) | Self::HasParam { .. } => {
-                false
-            }
+            Self::Slot(_)
+            | Self::Param(_)
+            | Self::Local(_)
+            | Self::HasSlot { .. }
+            | Self::HasParam { .. } => false,
             Self::List(parts) | Self::And(parts) | Self::Or(parts) => parts.iter().all(constant),
             Self::If(parts) => parts.iter().all(constant),
             Self::Index(parts) | Self::Compare(_, parts) | Self::Calculate(_, parts) => {

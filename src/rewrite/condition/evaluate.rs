@@ -60,10 +60,13 @@ pub(super) enum Node {
     In(Box<[Node; 2]>),
     /// `in` for a constant list of texts, so many that a table is worth its hash.
     InTexts(Box<Node>, HashSet<Arc<str>>),
-    HasSlot(usize),
+    /// `has`, with the object that should hold the member, where that may be missing too: then CEL has an error.
+    HasSlot {
+        slot: usize,
+        parent: Option<usize>,
+    },
     HasParam {
         param: usize,
-        /// The object that should hold it, where it may be missing too.
         parent: Option<usize>,
     },
     HasMember(Box<Node>, Box<str>),
@@ -136,7 +139,7 @@ impl<'e> Env<'e> {
     fn slot(&self, index: usize) -> Result<&'e Value, Fault> {
         match self.slots.get(index) {
             Some(Slot::Found(value)) => Ok(value),
-            Some(Slot::Missing | Slot::Orphaned) | None => Err(Fault::Missing),
+            Some(Slot::Missing) | None => Err(Fault::Missing),
             Some(Slot::Ambiguous) => Err(Fault::Ambiguous),
         }
     }
@@ -201,19 +204,13 @@ impl Node {
                 Value::Null => Ok(false),
                 _ => Err(Fault::Type),
             },
-            Self::HasSlot(index) => match env.slots.get(*index) {
-                Some(Slot::Found(_)) => Ok(true),
-                Some(Slot::Missing) => Ok(false),
-                Some(Slot::Orphaned) | None => Err(Fault::Missing),
-                Some(Slot::Ambiguous) => Err(Fault::Ambiguous),
+            Self::HasSlot { slot, parent } => match (env.slot(*slot), parent) {
+                (Err(Fault::Missing), Some(parent)) => absent_from(env.slot(*parent)?),
+                (found, _) => present(found),
             },
             Self::HasParam { param, parent } => match (env.param(*param), parent) {
-                (Ok(_), _) => Ok(true),
-                (Err(_), None) => Ok(false),
-                (Err(_), Some(parent)) => match env.param(*parent)? {
-                    Value::Map(_) => Ok(false),
-                    _ => Err(Fault::Type),
-                },
+                (Err(Fault::Missing), Some(parent)) => absent_from(env.param(*parent)?),
+                (found, _) => present(found),
             },
             Self::HasMember(part, name) => match part.value(env, scope)?.as_ref() {
                 map @ Value::Map(members) => {
@@ -409,6 +406,22 @@ fn within<'s>(
         Out::Ref(value) => Out::Ref(part(value)?),
         Out::Own(value) => Out::Own(part(&value)?.clone()),
     })
+}
+
+fn present(found: Result<&Value, Fault>) -> Result<bool, Fault> {
+    match found {
+        Ok(_) => Ok(true),
+        Err(Fault::Missing) => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// A member was not found: `has` is false if there is an object that could have it.
+fn absent_from(parent: &Value) -> Result<bool, Fault> {
+    match parent {
+        Value::Map(_) => Ok(false),
+        _ => Err(Fault::Type),
+    }
 }
 
 fn as_truth(value: &Value) -> Result<bool, Fault> {

@@ -90,6 +90,12 @@ const FUNCTIONS: &[(&str, Style, Function, &str)] = &[
     ("ip_in", Style::Global, Function::IpIn, "ip_in(principal.ip, \"10.0.0.0/8\")"),
 ];
 
+/// The names of all functions, methods and macros.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let functions = FUNCTIONS.iter().map(|(name, ..)| *name);
+    functions.chain(time::PARTS.iter().map(|(name, _)| *name)).chain(["has", "exists", "all"])
+}
+
 /// Compiles a call of a function or method.
 pub(super) fn call(compiler: &mut Compiler<'_>, call: &CallExpr, id: u64) -> Compiled {
     let name = call.func_name.as_str();
@@ -130,13 +136,11 @@ pub(super) fn call(compiler: &mut Compiler<'_>, call: &CallExpr, id: u64) -> Com
 }
 
 fn unknown(compiler: &Compiler<'_>, name: &str, id: u64) -> Compiled {
-    let known = FUNCTIONS.iter().map(|(known, ..)| *known);
-    let known = known.chain(time::PARTS.iter().map(|(known, _)| *known)).chain(["has", "exists", "all"]);
     let help = match name {
         "map" | "filter" | "exists_one" | "existsOne" => {
             Some("there are `exists(x, …)` and `all(x, …)`".to_owned())
         }
-        _ => suggest(name, known).map(did_you_mean),
+        _ => suggest(name, names()).map(did_you_mean),
     };
     compiler.refuse(id, format!("unknown function `{name}`"), help)
 }
@@ -162,7 +166,7 @@ fn constant_text(
 fn matches(compiler: &mut Compiler<'_>, text: &IdedExpr, pattern: &IdedExpr) -> Compiled {
     let text = text_part(compiler, text, "matches")?;
     let source = constant_text(compiler, pattern, "the pattern")?;
-    let built = regex::RegexBuilder::new(&source)
+    let built = regex::RegexBuilder::new(&ascii_classes(&source))
         .size_limit(MAX_PATTERN_BYTES)
         .dfa_size_limit(MAX_PATTERN_BYTES)
         .nest_limit(MAX_PATTERN_NESTING)
@@ -177,6 +181,39 @@ fn matches(compiler: &mut Compiler<'_>, text: &IdedExpr, pattern: &IdedExpr) -> 
             compiler.refuse(pattern.id, format!("the pattern cannot be read: {reason}"), None)
         }
     }
+}
+
+/// The pattern with `\d`, `\w`, `\s` and `\b` meaning ASCII, as in RE2 and so in CEL: where a policy says digits, digits
+/// of other scripts must not pass.
+fn ascii_classes(pattern: &str) -> String {
+    let mut ascii = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    let mut classes = 0_usize;
+    while let Some(c) = chars.next() {
+        match c {
+            '[' => classes += 1,
+            ']' => classes = classes.saturating_sub(1),
+            _ => {}
+        }
+        if c != '\\' {
+            ascii.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('d') => ascii.push_str("[0-9]"),
+            Some('D') => ascii.push_str("[^0-9]"),
+            Some('w') => ascii.push_str("[0-9A-Za-z_]"),
+            Some('W') => ascii.push_str("[^0-9A-Za-z_]"),
+            Some('s') => ascii.push_str("[\\t\\n\\f\\r ]"),
+            Some('S') => ascii.push_str("[^\\t\\n\\f\\r ]"),
+            Some('b') if classes == 0 => ascii.push_str("(?-u:\\b)"),
+            escaped => {
+                ascii.push(c);
+                ascii.extend(escaped);
+            }
+        }
+    }
+    ascii
 }
 
 fn ip_in(compiler: &mut Compiler<'_>, text: &IdedExpr, networks: &[&IdedExpr]) -> Compiled {

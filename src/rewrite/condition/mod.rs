@@ -13,7 +13,8 @@
 //!   roles claims ip mfa method`), `request` (`method path query action resource time`).
 //! * Literals: texts, whole numbers, doubles, `true`, `false`, `null`, lists.
 //! * `&& || ! ?:`, `== != < <= > >=`, `in` (lists, members of an object, members of the record), `+ - * / %`.
-//! * `has(record.a.b)`; `list.exists(x, …)`, `list.all(x, …)`.
+//! * `has(record.a.b)`, which as in CEL is an error where `a` is missing (so `a` as a whole must be readable);
+//!   `list.exists(x, …)`, `list.all(x, …)`.
 //! * `size`, `startsWith`, `endsWith`, `contains`, `lowerAscii`, `upperAscii`, `matches` (linear, RE2 syntax, the
 //!   pattern a constant), `int`, `double`, `string`, `timestamp`, `duration`, the `get…` parts of times and
 //!   durations, and Fieldgate's own `ip_in(text, "10.0.0.0/8", …)`.

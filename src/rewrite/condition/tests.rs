@@ -7,13 +7,11 @@ use crate::rewrite::path::Step;
 /// What the engine would find in `record` at `path`.
 fn slot(record: &serde_json::Value, path: &Path) -> Slot {
     let mut value = record;
-    for (depth, step) in path.0.iter().enumerate() {
+    for step in &path.0 {
         let Step::Name(name) = step else { panic!("conditions name members only") };
-        let Some(object) = value.as_object() else { return Slot::Orphaned };
-        match object.get(&**name) {
+        match value.as_object().and_then(|object| object.get(&**name)) {
             Some(found) => value = found,
-            None if depth + 1 == path.0.len() => return Slot::Missing,
-            None => return Slot::Orphaned,
+            None => return Slot::Missing,
         }
     }
     Value::from_parsed(value).map_or(Slot::Ambiguous, Slot::Found)
@@ -260,7 +258,7 @@ fn presence_is_tested_without_reading() {
     ));
     // As in CEL, a missing parent is an error, also under a negation.
     assert_eq!(judge("!has(record.nothing.k)", &record), Err(Fault::Missing));
-    assert_eq!(judge("!has(record.t.k)", &record), Err(Fault::Missing));
+    assert_eq!(judge("!has(record.t.k)", &record), Err(Fault::Type));
     assert_eq!(judge("!has(principal.claims.nothing.k)", &record), Err(Fault::Missing));
     assert_eq!(judge("!has(principal.claims.region.k)", &record), Err(Fault::Type));
 }
@@ -287,6 +285,18 @@ fn texts_are_searched_and_converted() {
         assert_eq!(judge(source, &record), Err(Fault::Conversion), "{source}");
     }
     assert_eq!(judge("string(record.d) != ''", &record), Err(Fault::Type));
+}
+
+#[test]
+fn patterns_mean_ascii_where_re2_does() {
+    let record = json!({ "arabic": "١٢٣", "digits": "123", "name": "王芳 é_1", "back": "a\\d" });
+    assert!(met(r"record.digits.matches('^\\d+$') && !record.arabic.matches('\\d')", record.clone()));
+    assert!(met(r"record.arabic.matches('^\\D+$') && record.arabic.matches('^[^\\d]+$')", record.clone()));
+    // For ASCII é is no letter, so a word begins behind it.
+    assert!(met(r"record.name.matches('é\\b')", record.clone()));
+    assert!(met(r"record.name.matches('^..\\s.[\\w]+$') && record.name.matches('\\b_1\\b')", record.clone()));
+    assert!(met(r"record.back.matches('^a\\\\d$') && record.digits.matches('^[\\d_]{3}$')", record.clone()));
+    assert!(met(r"record.name.matches('^\\p{Han}+\\W+')", record));
 }
 
 #[test]
@@ -708,5 +718,21 @@ proptest! {
             (Ok(value), None) => prop_assert!(false, "{} read as {:?}", text, value),
             (Err(_), None) => {}
         }
+    }
+}
+
+#[test]
+fn every_example_of_the_documentation_compiles() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/conditions.md")).unwrap();
+    let mut compiled = 0;
+    for block in text.split("```cel\n").skip(1) {
+        for example in block.split("```").next().unwrap_or_default().lines() {
+            compile(example);
+            compiled += 1;
+        }
+    }
+    assert!(compiled > 20, "only {compiled} examples");
+    for name in functions::names() {
+        assert!(text.contains(name), "`{name}` is not documented");
     }
 }

@@ -37,10 +37,6 @@ pub enum Value {
 pub enum Slot {
     /// The place does not occur.
     Missing,
-    /// The place does not occur, and neither does the object that should hold it (or something else stands there).
-    /// Only `has(record.a.b)` tells this from [`Slot::Missing`]: as in CEL it errs where `a` is missing, and is false
-    /// where just `b` is. A path of one name is never orphaned.
-    Orphaned,
     /// It occurs once.
     Found(Value),
     /// It, or a container on the way to it, occurs more than once, or what stands there cannot be read (too long, too

@@ -318,7 +318,7 @@ impl Machine {
             self.tally.field(node.field, node.counts);
             return Some(Forced::Keep);
         }
-        if node.hidden || (node.text == Act::Drop && node.object == Act::DropCounting) {
+        if node.hidden {
             self.tally.field(node.field, Counted::Hidden);
             return None;
         }

@@ -352,7 +352,6 @@ impl Machine {
         match (act, row) {
             (Act::Drop, Some(row)) if !self.column_is_gone(row.index) => Act::NullCounting,
             (Act::DropCounting, Some(row)) if !self.column_is_gone(row.index) => Act::NullCounting,
-            (Act::Walk, Some(_)) => Act::Open,
             _ => act,
         }
     }
@@ -742,12 +741,11 @@ impl Machine {
         if self.opened > self.frames.len() {
             self.emit.pass(self.pos, slice, out);
             self.opened = self.frames.len();
-        } else if frame.filled {
-            self.drop_member(slice, out);
         } else {
-            match empty {
+            let gives = if frame.filled { Act::Drop } else { empty };
+            match self.in_row(gives) {
                 Act::Keep => self.keep_member(self.pos, slice, out),
-                Act::Mask(_) => {
+                Act::Mask(_) | Act::NullCounting => {
                     self.emit.cut_back(frame.value, self.pos, slice, out);
                     self.keep_member(self.pos, slice, out);
                     self.emit.write(b"null", slice, out);

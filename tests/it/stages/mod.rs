@@ -210,8 +210,10 @@ apis:
       - { match: "GET /customers/{id}", action: read, resource: customer, records: $.data }
       - { match: "PUT /customers/{id}", action: update, resource: customer, body: $, records: $.data }
       - { match: POST /customers, action: create, resource: customer, body: $, records: $.data }
-      - { match: "DELETE /customers/{id}", action: delete, resource: customer, records: $.data }
+      - { match: "DELETE /customers/{id}", action: delete, resource: customer, records: $.data, envelope: { keep: [deleted] } }
       - { match: GET /lines, action: list, resource: customer, format: ndjson }
+      - { match: GET /bulk, when: { query kind: json }, action: export, resource: customer, records: "$[*]" }
+      - { match: GET /bulk, when: { header X-Kind: lines }, action: export, resource: customer, format: ndjson }
       - { match: GET /table, action: export, resource: customer, format: csv }
       - { match: GET /status, public: true }
       - { match: POST /hook, public: true }

@@ -92,6 +92,20 @@ async fn questions_about_hidden_fields_are_not_asked() {
     assert_eq!(hidden, unknown);
 }
 
+/// What tells one route from another reaches the upstream, or it would take the request for another one.
+#[tokio::test]
+async fn what_decides_about_the_route_goes_on() {
+    let stages = Stages::new(|_| upstream::json("[]")).await;
+    stages.get("manager", "/bulk?kind=json").await.unwrap();
+    assert_eq!(stages.crm.only_request().target, "/bulk?kind=json");
+    let mut request = get("/bulk");
+    request.headers_mut().insert("x-kind", "lines".parse().unwrap());
+    let _other_format = stages.ask("manager", request).await;
+    assert_eq!(stages.crm.received()[1].header("x-kind"), Some("lines"));
+    assert!(stages.get("manager", "/bulk?kind=json&more=1").await.is_err());
+    assert!(stages.get("manager", "/bulk").await.is_err());
+}
+
 #[tokio::test]
 async fn a_selection_is_narrowed_and_keeps_what_decides() {
     let stages = stages().await;
