@@ -166,7 +166,7 @@ fn grant(permission: &PermissionTable) -> Grant {
 }
 
 /// The access that selectors give at one place.
-fn access_at<'s>(selectors: &'s [Selector], path: &Path) -> &'s Access {
+pub(super) fn access_at<'s>(selectors: &'s [Selector], path: &Path) -> &'s Access {
     selectors
         .iter()
         .filter(|selector| selector.path.is_prefix_of(path))
