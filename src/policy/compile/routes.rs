@@ -16,6 +16,9 @@ use crate::policy::syntax::{
     Api, Denials, Format, PartKind, QueryParts, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
 };
 
+/// Action and resource, and what the request must say for them; neither for a public route.
+type Target = (Option<(Action, ResourceId)>, Option<RouteWhen>);
+
 impl Compiler<'_> {
     pub(super) fn routes(&mut self) -> Router {
         let set = self.set;
@@ -221,7 +224,7 @@ impl Compiler<'_> {
     }
 
     /// Action and resource of a route, with what the request must say for it; several where the request names it.
-    fn targets(&self, route: &Route) -> Vec<(Option<(Action, ResourceId)>, Option<RouteWhen>)> {
+    fn targets(&self, route: &Route) -> Vec<Target> {
         if route.public {
             if let Some(action) = &route.action {
                 self.documents.error("public-with-action", "a public route has no action", action.mark);
