@@ -52,10 +52,11 @@ async fn serve(
         Ok(app) => app,
         Err(report) => return Ok(Err(report)),
     };
-    write!(std::io::stderr(), "{}", app.warnings().to_text(std::io::stderr().is_terminal()))?;
+    // Nobody may be reading what is said here; that is no reason not to serve.
+    let _unread = write!(std::io::stderr(), "{}", app.warnings().to_text(std::io::stderr().is_terminal()));
     for (name, address) in app.addresses() {
         let scheme = if tls.contains(name) { "https" } else { "http" };
-        writeln!(std::io::stdout(), "{name}: {scheme}://{address}")?;
+        let _unread = writeln!(std::io::stdout(), "{name}: {scheme}://{address}");
     }
     let reloader = app.reloader();
     app.run(signals.until_stop(&reloader, logs)).await;
