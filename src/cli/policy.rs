@@ -49,7 +49,7 @@ impl Source {
                     Ok(secret) => {
                         keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec()));
                     }
-                    Err(diagnostic) => report.push(diagnostic),
+                    Err(diagnostic) => report.push(*diagnostic),
                 }
             }
             if report.has_errors() { Err(report) } else { Ok(MaskKeys::Given(keys)) }
