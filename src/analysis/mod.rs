@@ -1,1 +1,16 @@
-//! (to come)
+//! Questions about a policy, answered as data and printed elsewhere: what a request would get, whether the tests of a
+//! policy hold, why a field is shown.
+//!
+//! Everything here goes through [`Plan::decide`](crate::policy::Plan::decide), [`request::apply`](crate::request::apply)
+//! and [`Rewriter`](crate::rewrite::Rewriter), as a request that is served does. There is no second implementation of
+//! the rules.
+
+mod difference;
+mod examples;
+mod explain;
+mod trial;
+
+pub use difference::difference;
+pub use examples::{ExampleResult, run_examples};
+pub use explain::{Explanation, FieldExplanation, Reason, explain};
+pub use trial::{Caller, Refusal, Screened, admit, screen};

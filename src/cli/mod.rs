@@ -1,1 +1,83 @@
-//! (to come)
+//! The commands, one file each. A command reads its arguments, calls the modules above and prints; it decides
+//! nothing itself, so that `serve`, `check`, `test` and `apply` cannot disagree.
+//!
+//! # Exit status
+//!
+//! | status | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | it failed: a mistake in a policy or configuration, a malformed answer, a broken audit chain |
+//! | 2 | the command line is wrong |
+//! | 3 | `apply`: the policy refuses the request |
+
+mod apply;
+mod audit;
+mod check;
+mod demo;
+mod explain;
+mod health;
+mod init;
+mod policy;
+mod request;
+mod serve;
+mod test;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Decides field by field and record by record what each caller of a CRM or ERP API may read and change.
+#[derive(Debug, Parser)]
+#[command(name = "fieldgate", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(serve::Args),
+    /// Write a commented configuration and a first policy.
+    Init(init::Args),
+    /// Find every mistake in a policy and its deployment.
+    Check(check::Args),
+    /// Run the tests of a policy.
+    Test(test::Args),
+    /// Rewrite a saved answer as a caller would get it.
+    Apply(apply::Args),
+    /// Say why each field is shown, masked or hidden for a caller.
+    Explain(explain::Args),
+    /// Verify and search the audit log.
+    Audit(audit::Args),
+    /// Ask a running gateway whether it is ready.
+    Health(health::Args),
+}
+
+/// Runs the command and reports a failure on standard error.
+pub fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Apply(args) => apply::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Audit(args) => audit::run(args),
+        Command::Health(args) => health::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        // `{:#}` gives the causes on one line: what failed, where, and why.
+        // Nothing is left to do where standard error is closed.
+        let _ = writeln!(std::io::stderr(), "fieldgate: {error:#}");
+        if error.is::<policy::Usage>() { USAGE.into() } else { FAILED.into() }
+    })
+}
+
+/// Something failed; its text is on standard error.
+const FAILED: u8 = 1;
+/// The command line is wrong.
+const USAGE: u8 = 2;
+/// The policy refuses the request.
+const DENIED: u8 = 3;

@@ -4,13 +4,33 @@
 //! Comes in: YAML files. Goes out: a plan, or a report of everything wrong with them. It never does I/O besides
 //! reading those files, and only this module makes a permit: without one nothing is sent upstream.
 
+pub mod source;
+pub mod syntax;
+
+mod assemble;
+mod cache;
+mod check;
+mod compile;
+mod decide;
+mod keys;
+mod load;
+mod model;
 mod operation;
 mod permit;
 mod plan;
+mod router;
+mod target;
+mod when;
 
+pub use compile::Purpose;
+pub use keys::MaskKeys;
+pub use load::Loaded;
 pub use operation::{Action, Operation};
 pub use permit::{
-    Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryRule,
-    RouteFacts, UneditableRule, WriteRule,
+    Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryFields,
+    QueryRule, RouteFacts, UneditableRule, WriteRule,
 };
 pub use plan::Plan;
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,19 @@ pub enum Action {
 }
 
 impl Action {
+    /// The action with a name.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "list" => Self::List,
+            "read" => Self::Read,
+            "create" => Self::Create,
+            "update" => Self::Update,
+            "delete" => Self::Delete,
+            "export" => Self::Export,
+            other => Self::Named(other.into()),
+        }
+    }
+
     /// The name policies use.
     pub fn name(&self) -> &str {
         match self {
@@ -82,6 +95,14 @@ impl Operation {
     /// Query parameters, decoded, in order.
     pub fn query(&self) -> &[(String, String)] {
         &self.query
+    }
+
+    /// Path and query as they are sent upstream.
+    pub fn path_and_query(&self) -> String {
+        if self.query.is_empty() {
+            return self.path.clone();
+        }
+        format!("{}?{}", self.path, super::target::write_query(&self.query))
     }
 
     /// The body, where the route judges it.

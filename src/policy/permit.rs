@@ -2,12 +2,13 @@
 //!
 //! Their fields are readable everywhere and writable only here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rewrite::condition::Params;
 use crate::rewrite::mask::Mask;
-use crate::rewrite::{Path, RewritePlan};
+use crate::rewrite::{Grant, Path, RewritePlan};
 
 use super::operation::{Action, Operation};
 
@@ -131,12 +132,27 @@ pub struct WriteRule {
     /// Where the records are in the body, and which fields may be set: fields that are editable are
     /// `Access::Show`, everything else is `Access::Hide`. A body is passed through a `Rewriter` with this plan; a
     /// field counted as hidden, or an unknown one, was not editable.
+    ///
+    /// Where there is a [`PreRead`], this is what may be set whichever permissions apply to the record; once the
+    /// record is read, [`WriteRule::narrowed`] to those that do apply gives more.
     pub plan: Arc<RewritePlan>,
     /// What happens with a field that is not editable.
     pub on_uneditable: UneditableRule,
     /// Masks that the principal may have been shown, by field path (dotted): a value one of them could have
     /// written is refused.
     pub masks: Vec<(Path, Arc<Mask>)>,
+    pub(super) resource: Arc<str>,
+    pub(super) at: Path,
+    pub(super) grants: Vec<Grant>,
+}
+
+impl WriteRule {
+    /// The plan for a record to which exactly the named permissions apply: those that the pre-read counted in
+    /// [`Counts::grants`](crate::rewrite::Counts::grants).
+    pub fn narrowed(&self, applied: &BTreeSet<Arc<str>>) -> RewritePlan {
+        let grants = self.grants.iter().filter(|grant| applied.contains(&grant.name)).cloned().collect();
+        super::assemble::write_plan_of(&self.resource, &self.at, grants)
+    }
 }
 
 /// What happens with a field in a body that is not editable.
@@ -182,9 +198,9 @@ pub struct QueryRule {
 #[derive(Clone, Debug, Default)]
 pub struct QueryFields {
     /// Dotted names of the fields that may be filtered, sorted and grouped by.
-    pub queryable: std::collections::BTreeSet<Arc<str>>,
+    pub queryable: BTreeSet<Arc<str>>,
     /// Dotted names of the fields that may be selected (released in some way); others are trimmed or refused.
-    pub selectable: std::collections::BTreeSet<Arc<str>>,
+    pub selectable: BTreeSet<Arc<str>>,
 }
 
 /// One limit of the policy that applies to a permit.
@@ -287,4 +303,17 @@ pub enum DenialReason {
         /// The `acr_values` of the challenge, if it names one.
         step_up: Option<Arc<str>>,
     },
+}
+
+impl DenialReason {
+    /// The natural status of the refusal, where the api does not have its own.
+    pub fn status(&self) -> http::StatusCode {
+        match self {
+            Self::Target(_) => http::StatusCode::BAD_REQUEST,
+            Self::NoRoute => http::StatusCode::NOT_FOUND,
+            // A step-up challenge (RFC 9470 section 3).
+            Self::Guard { step_up: Some(_), .. } => http::StatusCode::UNAUTHORIZED,
+            Self::NoPermission { .. } | Self::Guard { step_up: None, .. } => http::StatusCode::FORBIDDEN,
+        }
+    }
 }

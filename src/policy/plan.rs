@@ -3,58 +3,178 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 
-use crate::identity::Principal;
+use crate::rewrite::condition::ParamTable;
+use crate::rewrite::{Bounds, Format, Layout, Records, RewritePlan};
 
+use super::assemble::Rights;
+use super::cache::Cache;
+use super::model::{RouteTable, Tables};
 use super::operation::Operation;
-use super::permit::{Denial, Permit, RouteFacts};
+use super::permit::{Denial, DenialReason, DenialShape, RouteFacts};
+use super::router::Router;
+use super::target::{self, Target};
+use super::when::{self, Fits};
 
 /// A compiled, immutable policy. One snapshot serves a request from beginning to end.
 #[derive(Debug)]
 pub struct Plan {
-    version: Arc<str>,
+    pub(super) version: Arc<str>,
+    pub(super) tables: Tables,
+    pub(super) router: Router,
+    pub(super) params: ParamTable,
+    /// How refusals look before a route is known: those of the only api, where there is one.
+    pub(super) shape: Option<Arc<DenialShape>>,
+    /// Rights by route, roles and guards that hide.
+    pub(super) rights: Cache<Option<Arc<Rights>>>,
+    /// The plan of answers that pass untouched.
+    pub(super) nothing: Arc<RewritePlan>,
 }
 
 impl Plan {
+    pub(super) fn new(version: Arc<str>, tables: Tables, router: Router, params: ParamTable) -> Self {
+        let mut shapes = tables.routes.iter().map(|route| (&route.facts.api, &route.facts.denial));
+        let shape = shapes
+            .next()
+            .filter(|(api, _)| tables.routes.iter().all(|route| route.facts.api == **api))
+            .map(|(_, shape)| shape.clone());
+        let layout = Layout { records: Records::None, keep: Vec::new(), total: None };
+        let nothing = RewritePlan::new(Format::Json, layout, Vec::new(), Bounds::default());
+        Self {
+            version,
+            tables,
+            router,
+            params,
+            shape,
+            rights: Cache::new(CACHED_RIGHTS),
+            nothing: Arc::new(nothing),
+        }
+    }
+
     /// The policy's version: a hash of its files.
     pub fn version(&self) -> &Arc<str> {
         &self.version
     }
 
+    /// Every route, in no particular order.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<RouteFacts>> {
+        self.tables.routes.iter().map(|route| &route.facts)
+    }
+
+    /// File and line of a permission or guard named in [`Permit::rules`](super::Permit::rules).
+    pub fn place_of(&self, rule: &str) -> Option<&Arc<str>> {
+        let guard = rule.strip_prefix("guards.");
+        let permission = self.tables.permissions.iter().find(|permission| permission.name.as_ref() == rule);
+        permission.map(|permission| &permission.place).or_else(|| {
+            self.tables
+                .guards
+                .iter()
+                .find(|known| Some(known.name.as_ref()) == guard)
+                .map(|guard| &guard.place)
+        })
+    }
+
     /// The route of a request, before its body is read: `Ok(None)` where the body decides between routes.
     /// A target that cannot be judged or that no route matches is refused.
     pub fn route(&self, head: &http::request::Parts) -> Result<Option<Arc<RouteFacts>>, Denial> {
-        let _ = head;
-        todo!("policy")
+        let target = self.target(head)?;
+        match self.choose(head, &target, None)? {
+            Choice::Route(index) => Ok(self.table(index).map(|route| route.facts.clone())),
+            Choice::BodyDecides => Ok(None),
+        }
     }
 
     /// Whether the route judges the body, so that it must be collected before [`Plan::operation`].
     pub fn needs_body(&self, head: &http::request::Parts) -> bool {
-        let _ = head;
-        todo!("policy")
+        self.target(head)
+            .and_then(|target| self.choose(head, &target, None))
+            .is_ok_and(|choice| matches!(choice, Choice::BodyDecides))
     }
 
     /// The request as the policy sees it.
     pub fn operation(&self, head: &http::request::Parts, body: Option<Bytes>) -> Result<Operation, Denial> {
-        let _ = (head, body);
-        todo!("policy")
+        let target = self.target(head)?;
+        let index = match self.choose(head, &target, body.as_ref())? {
+            Choice::Route(index) => index,
+            Choice::BodyDecides => {
+                return Err(self.unclear("the body is needed to know the route"));
+            }
+        };
+        let route = self.table(index).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
+        let params = route
+            .template
+            .iter()
+            .zip(&target.segments)
+            .filter_map(|(segment, text)| segment.value(text))
+            .map(|(name, value)| (name.clone(), value.to_owned()))
+            .collect();
+        Ok(Operation {
+            route: index,
+            method: head.method.clone(),
+            path: target.path,
+            params,
+            query: target.query,
+            body,
+        })
     }
 
-    /// Decides. The same code serves requests, policy tests, `apply` and `explain`.
-    pub fn decide(
+    fn target(&self, head: &http::request::Parts) -> Result<Target, Denial> {
+        target::read(&head.uri).map_err(|reason| self.unclear(reason))
+    }
+
+    /// The first route, the most specific template first, whose method and requirements fit.
+    fn choose(
         &self,
-        principal: &Principal,
-        operation: Operation,
-        now: Timestamp,
-    ) -> Result<Permit, Denial> {
-        let _ = (principal, operation, now);
-        todo!("policy")
+        head: &http::request::Parts,
+        target: &Target,
+        body: Option<&Bytes>,
+    ) -> Result<Choice, Denial> {
+        let found = self.router.find(&target.segments);
+        let own = |route: &RouteTable| route.method == head.method;
+        // HEAD is GET without the body (RFC 9110 section 9.3.2), unless a route is written for it.
+        let as_get = head.method == http::Method::HEAD
+            && !found.iter().any(|index| self.table(*index).is_some_and(own));
+        let mut request = when::Request::new(head, target, body);
+        for index in found {
+            let Some(route) = self.table(index) else { continue };
+            if !(own(route) || (as_get && route.method == http::Method::GET)) {
+                continue;
+            }
+            match request.fits(route).map_err(|reason| self.unclear(reason))? {
+                Fits::Yes => return Ok(Choice::Route(index)),
+                Fits::BodyDecides => return Ok(Choice::BodyDecides),
+                Fits::No => {}
+            }
+        }
+        Err(self.denial(DenialReason::NoRoute))
     }
 
-    /// Leave to pass a public route's request untouched, without a principal.
-    pub fn pass(&self, operation: Operation) -> Result<Permit, Denial> {
-        let _ = operation;
-        todo!("policy")
+    pub(super) fn table(&self, index: usize) -> Option<&RouteTable> {
+        self.tables.routes.get(index)
+    }
+
+    fn unclear(&self, reason: &'static str) -> Denial {
+        self.denial(DenialReason::Target(reason))
+    }
+
+    pub(super) fn denial(&self, reason: DenialReason) -> Denial {
+        Denial { reason, route: None, shape: self.shape.clone(), policy_version: self.version.clone() }
+    }
+
+    pub(super) fn denial_on(&self, route: &RouteTable, reason: DenialReason) -> Denial {
+        Denial {
+            reason,
+            route: Some(route.facts.clone()),
+            shape: Some(route.facts.denial.clone()),
+            policy_version: self.version.clone(),
+        }
     }
 }
+
+enum Choice {
+    Route(usize),
+    BodyDecides,
+}
+
+/// Sets of rights that are kept; beyond, the oldest half goes.
+const CACHED_RIGHTS: usize = 8_192;

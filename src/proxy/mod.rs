@@ -1,5 +1,234 @@
-//! The pipeline: the whole life of a request on one screen.
+//! The pipeline: the whole life of a request on one screen, [`Gateway::exchange`].
+//!
+//! | step | takes → gives | may refuse with |
+//! |---|---|---|
+//! | listener, strictness | socket → `Peer`, request | close, 400, 431 |
+//! | identity | → `Principal` | 401 |
+//! | policy | `Principal`, `Operation` → `Permit` | 403, 404 |
+//! | limits | `Permit` → `Ticket` | 429 |
+//! | request | `Permit`, request → narrowed request | 400, 403, 413, 415 |
+//! | upstream | `&Permit`, request → `UpstreamResponse` | 502, 503, 504 |
+//! | response | `Permit`, `UpstreamResponse` → answer that rewrites itself | 502 before the first byte, a cut after |
+//! | stream, account | each piece charged, the record written before the last | 429, 503 before the first byte, a cut after |
+//!
+//! Comes in: requests. Goes out: answers, each with exactly one audit record. Without a permit nothing is sent
+//! upstream; one snapshot of policy, identity and upstreams serves a request from beginning to end.
 
+mod account;
+mod listener;
+mod opening;
+mod patience;
 mod reject;
+mod stream;
+mod strictness;
+mod tls;
 
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{Either, Empty};
+use hyper::body::Incoming;
+use uuid::Uuid;
+
+use crate::audit::AuditLog;
+use crate::base::Clock;
+use crate::identity::{Identity, Peer};
+use crate::limits::{Caller, Limits, Ticket};
+use crate::policy::{Permit, Plan};
+use crate::request::{self, Applied, Refused, RequestBounds};
+use crate::response::{self, ClientFacts, Rewritten};
+use crate::telemetry::{AccessLog, Metrics};
+use crate::upstream::Upstreams;
+
+use account::Account;
+
+pub use listener::{ConnectionBounds, Handler, Life, Listener};
 pub use reject::Reject;
+pub use stream::{Answer, Unfinished};
+pub use strictness::{HeadBounds, Violation};
+pub use tls::{Certificate, TlsError, TlsFiles};
+
+/// What decides about a request; exchanged as a whole, so that no request sees half of a change.
+pub struct Snapshot {
+    /// The policy.
+    pub plan: Arc<Plan>,
+    /// Who callers are.
+    pub identity: Arc<Identity>,
+    /// The systems behind.
+    pub upstreams: Upstreams,
+    /// What request bodies may cost.
+    pub bounds: RequestBounds,
+    /// How long a request body may take to arrive.
+    pub body_time: Duration,
+}
+
+/// The gateway.
+pub struct Gateway {
+    /// In force for requests that begin now.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Counters; they outlive snapshots.
+    pub limits: Limits,
+    /// Where every request is recorded.
+    pub audit: AuditLog,
+    /// The line a request.
+    pub access: Option<AccessLog>,
+    /// What operators watch.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Gateway {
+    /// A request's life, up to the first byte of its answer.
+    async fn exchange(
+        &self,
+        at: &Snapshot,
+        peer: &Peer,
+        request: Request<Incoming>,
+        account: &mut Account,
+    ) -> Result<(Response<Rewritten>, Option<Ticket>), Reject> {
+        let (head, body) = request.into_parts();
+        account.request(&head);
+        strictness::admit(&head)?;
+
+        let route = at.plan.route(&head);
+        if let Ok(Some(route)) = &route {
+            account.route(route);
+        }
+        let principal = match &route {
+            Ok(Some(route)) if route.public => None,
+            // Before a missing route is told of: who is nobody learns nothing about routes.
+            Ok(_) | Err(_) => Some(at.identity.authenticate(peer, &head).await?),
+        };
+        if let Some(principal) = &principal {
+            account.principal(principal);
+        }
+        route?;
+
+        let (judged, body) = at.gather(&head, body).await?;
+        let operation = at.plan.operation(&head, judged)?;
+        let permit = match &principal {
+            Some(principal) => at.plan.decide(principal, operation, self.clock.now())?,
+            None => at.plan.pass(operation, self.clock.now())?,
+        };
+        account.permit(&permit);
+
+        let ticket = match &principal {
+            Some(principal) => Some(self.limits.admit(&Caller::of(principal), &permit).await?),
+            None => None,
+        };
+        let applied = at.pre_read(&permit, &head).await?;
+        let client = ClientFacts::of(&head);
+        let request = Request::from_parts(head, body);
+        let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
+        let answer = at.upstreams.send(&permit, narrowed).await?;
+        account.upstream(&answer);
+        Ok((response::transform(&permit, answer, &client).await?, ticket))
+    }
+
+    /// Answers a request, whatever becomes of it, and closes its account.
+    async fn handle(
+        &self,
+        peer: &Peer,
+        violation: Option<Violation>,
+        request: Request<Incoming>,
+    ) -> Response<Answer> {
+        let id = self.new_id();
+        let record = match self.audit.begin(id, peer) {
+            Ok(record) => record,
+            Err(error) => return refuse(&error.into(), None, id).await,
+        };
+        let mut account = Account::open(id, peer, record, self.access.as_ref(), &self.metrics, &self.clock);
+        let snapshot = self.snapshot.load_full();
+        let exchanged = match violation {
+            Some(violation) => Err(violation.into()),
+            None => self.exchange(&snapshot, peer, request, &mut account).await,
+        };
+        let begun = match exchanged {
+            Ok((answer, ticket)) => stream::begin(answer, ticket, account).await,
+            Err(reject) => Err((reject, Some(account))),
+        };
+        match begun {
+            Ok(answer) => answer,
+            Err((reject, account)) => refuse(&reject, account, id).await,
+        }
+    }
+
+    /// Names a request. Ids sort by time.
+    fn new_id(&self) -> Uuid {
+        let now = self.clock.now();
+        let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
+        Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+    }
+}
+
+impl Handler for Gateway {
+    type Body = Answer;
+
+    async fn answer(
+        self: Arc<Self>,
+        peer: Arc<Peer>,
+        violation: Option<Violation>,
+        request: Request<Incoming>,
+    ) -> Response<Answer> {
+        self.handle(&peer, violation, request).await
+    }
+
+    fn connected(&self, listener: &str) -> impl Send + 'static {
+        self.metrics.connection(listener)
+    }
+}
+
+impl Snapshot {
+    /// Reads the body where the route judges it; the rest of the pipeline then finds it in the operation.
+    async fn gather(
+        &self,
+        head: &Parts,
+        body: Incoming,
+    ) -> Result<(Option<Bytes>, Either<Incoming, Empty<Bytes>>), Reject> {
+        if !self.plan.needs_body(head) {
+            return Ok((None, Either::Left(body)));
+        }
+        let judged = self.in_time(request::collect(body, self.bounds.body_bytes)).await?;
+        Ok((Some(judged), Either::Right(Empty::new())))
+    }
+
+    /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record
+    /// they do not apply to is answered like one that does not exist.
+    async fn pre_read(&self, permit: &Permit, head: &Parts) -> Result<Option<Applied>, Reject> {
+        let (Some(read), Some(rule)) = (request::pre_read(permit, &head.headers)?, permit.pre_read()) else {
+            return Ok(None);
+        };
+        let current = self.upstreams.send(permit, read).await?;
+        match response::judge(permit, rule, current).await? {
+            Some(applied) => Ok(Some(applied)),
+            None => Err(Reject::NotReleased),
+        }
+    }
+
+    /// A caller that sends its body drop by drop is not waited for.
+    async fn in_time<T>(&self, reading: impl Future<Output = Result<T, Refused>>) -> Result<T, Reject> {
+        match tokio::time::timeout(self.body_time, reading).await {
+            Ok(read) => Ok(read?),
+            Err(_) => Err(Reject::Slow),
+        }
+    }
+}
+
+/// Answers with a refusal; the record is written first. One that cannot be written is no reason to refuse a refusal.
+async fn refuse(reject: &Reject, account: Option<Account>, id: Uuid) -> Response<Answer> {
+    let shape = account.as_ref().and_then(Account::shape);
+    let response = reject.answer(shape.as_deref(), id);
+    let bytes = response.body().size_hint().exact().unwrap_or_default();
+    if let Some(closing) = account.and_then(|account| account.refused(reject, response.status(), bytes)) {
+        let _written = closing.await;
+    }
+    response.map(Answer::refusal)
+}

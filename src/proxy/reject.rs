@@ -1,5 +1,386 @@
 //! The only place that turns an error into a status and a body.
+//!
+//! A refusal has two texts. The public one is made here from constants, and from names that the caller itself sent;
+//! the same status has the same text, so that a record that is not released and one that does not exist cannot be
+//! told apart. The internal one is the error's `Display` and goes to the record.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use uuid::Uuid;
+
+use crate::audit::AuditError;
+use crate::identity::Unauthenticated;
+use crate::limits::{self, Limited};
+use crate::policy::{Denial, DenialReason, DenialShape};
+use crate::request::Refused;
+use crate::response::Unscreenable;
+use crate::telemetry::Decision;
+use crate::upstream::UpstreamError;
+
+use super::strictness::Violation;
 
 /// Why a request was not answered; one variant a stage.
 #[derive(Debug, thiserror::Error)]
-pub enum Reject {}
+pub enum Reject {
+    /// Its framing, or its head.
+    #[error("{0}")]
+    Framing(#[from] Violation),
+    /// Nobody asks.
+    #[error("{0}")]
+    Unauthenticated(#[from] Unauthenticated),
+    /// The policy says no.
+    #[error("{}", .0.reason)]
+    Denied(Box<Denial>),
+    /// Too much.
+    #[error("{0}")]
+    Limited(#[from] Limited),
+    /// What it wants to read or write is not the caller's to ask for.
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    /// Its body took too long to come.
+    #[error("the body took too long to arrive")]
+    Slow,
+    /// The record to be changed is not one that the caller may change; as if it did not exist.
+    #[error("the record to be changed is not released")]
+    NotReleased,
+    /// The upstream gave no answer.
+    #[error("{0}")]
+    Upstream(#[from] UpstreamError),
+    /// The upstream's answer is not passed on.
+    #[error("{0}")]
+    Unscreenable(#[from] Unscreenable),
+    /// The audit cannot take it, so it is not done.
+    #[error("{0}")]
+    Audit(#[from] AuditError),
+}
+
+impl From<Denial> for Reject {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(Box::new(denial))
+    }
+}
+
+impl Reject {
+    /// The natural status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Framing(violation) => framing_status(*violation),
+            Self::Unauthenticated(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Denied(denial) => match &denial.reason {
+                DenialReason::Target(_) => StatusCode::BAD_REQUEST,
+                DenialReason::NoRoute => StatusCode::NOT_FOUND,
+                DenialReason::NoPermission { .. } => StatusCode::FORBIDDEN,
+                DenialReason::Guard { step_up: None, .. } => StatusCode::FORBIDDEN,
+                DenialReason::Guard { step_up: Some(_), .. } => StatusCode::UNAUTHORIZED,
+            },
+            Self::Limited(limited) if limited.unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Refused(refused) => refused.status(),
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::NotReleased => StatusCode::NOT_FOUND,
+            Self::Upstream(error) => error.status(),
+            Self::Unscreenable(error) => error.status(),
+            Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What was decided, for metrics.
+    pub fn decision(&self) -> Decision {
+        match self {
+            Self::Framing(_) | Self::Refused(_) | Self::Slow => Decision::Refused,
+            Self::Unauthenticated(_) => Decision::Unauthenticated,
+            Self::Denied(denial) => match &denial.reason {
+                DenialReason::Target(_) => Decision::Refused,
+                DenialReason::NoRoute | DenialReason::NoPermission { .. } | DenialReason::Guard { .. } => {
+                    Decision::Denied
+                }
+            },
+            Self::Limited(_) => Decision::Limited,
+            Self::NotReleased => Decision::Denied,
+            Self::Upstream(_) | Self::Unscreenable(_) | Self::Audit(_) => Decision::Failed,
+        }
+    }
+
+    /// The answer, in the shape of the api where that is known. A `HEAD` gets the same; the listener leaves the body
+    /// out.
+    pub(super) fn answer(&self, shape: Option<&DenialShape>, id: Uuid) -> Response<Full<Bytes>> {
+        let natural = self.status();
+        let message = self.message(natural);
+        let (kind, body) = match shape {
+            Some(shape) => (shape.content_type.as_ref(), fill(&shape.body, natural, &message, id)),
+            None => ("application/json", fill(PLAIN_BODY, natural, &message, id)),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = shape.and_then(|shape| shape.status).unwrap_or(natural);
+        let headers = response.headers_mut();
+        if let Ok(kind) = HeaderValue::from_str(kind) {
+            headers.insert(CONTENT_TYPE, kind);
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(challenge) = self.challenge() {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(after) = self.retry_after() {
+            // Rounded up: who comes a second early is refused again.
+            headers.insert(
+                RETRY_AFTER,
+                HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)),
+            );
+        }
+        if let Self::Framing(_) | Self::Slow = self {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// The public text. What one status can mean for different reasons has one text.
+    fn message(&self, status: StatusCode) -> String {
+        let special = match self {
+            Self::Refused(refused) => Some(refused.public()),
+            Self::Upstream(error) => Some(error.public().to_owned()),
+            Self::Unscreenable(error) => Some(error.public().to_owned()),
+            Self::Denied(denial) => match &denial.reason {
+                DenialReason::Guard { step_up: Some(_), .. } => {
+                    Some("stronger authentication required".to_owned())
+                }
+                DenialReason::Guard { step_up: None, .. }
+                | DenialReason::Target(_)
+                | DenialReason::NoRoute
+                | DenialReason::NoPermission { .. } => None,
+            },
+            Self::Framing(_)
+            | Self::Unauthenticated(_)
+            | Self::Limited(_)
+            | Self::Slow
+            | Self::NotReleased
+            | Self::Audit(_) => None,
+        };
+        match (status, special) {
+            // One text for all, or the difference would tell whether a record exists.
+            (StatusCode::NOT_FOUND, _) => "not found".to_owned(),
+            (_, Some(text)) => text,
+            (StatusCode::UNAUTHORIZED, None) => Unauthenticated::PUBLIC.to_owned(),
+            (StatusCode::FORBIDDEN, None) => "not allowed".to_owned(),
+            (StatusCode::TOO_MANY_REQUESTS, None) => "limit exceeded".to_owned(),
+            (StatusCode::SERVICE_UNAVAILABLE, None) => "temporarily unavailable".to_owned(),
+            (StatusCode::REQUEST_TIMEOUT, None) => "the body took too long".to_owned(),
+            (StatusCode::NOT_IMPLEMENTED, None) => "method not supported".to_owned(),
+            (_, None) => "bad request".to_owned(),
+        }
+    }
+
+    /// RFC 9110 section 11.6.1; RFC 9470 section 3 for a step-up.
+    fn challenge(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Unauthenticated(error) if !error.is_unavailable() => {
+                Some(HeaderValue::from_static(error.challenge()))
+            }
+            Self::Denied(denial) => match &denial.reason {
+                DenialReason::Guard { step_up: Some(acr), .. } => {
+                    let acr: String = acr.chars().filter(|c| !matches!(c, '"' | '\\')).collect();
+                    let text = format!(
+                        "Bearer realm=\"fieldgate\", error=\"insufficient_user_authentication\", acr_values=\"{acr}\""
+                    );
+                    HeaderValue::try_from(text).ok()
+                }
+                DenialReason::Guard { step_up: None, .. }
+                | DenialReason::Target(_)
+                | DenialReason::NoRoute
+                | DenialReason::NoPermission { .. } => None,
+            },
+            Self::Unauthenticated(_)
+            | Self::Framing(_)
+            | Self::Limited(_)
+            | Self::Refused(_)
+            | Self::Slow
+            | Self::NotReleased
+            | Self::Upstream(_)
+            | Self::Unscreenable(_)
+            | Self::Audit(_) => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limited(limited) => Some(limited.retry_after),
+            Self::Audit(_) | Self::Upstream(UpstreamError::Busy) => Some(Duration::from_secs(1)),
+            Self::Unauthenticated(error) => error.is_unavailable().then_some(Duration::from_secs(5)),
+            Self::Upstream(_)
+            | Self::Framing(_)
+            | Self::Denied(_)
+            | Self::Refused(_)
+            | Self::Slow
+            | Self::NotReleased
+            | Self::Unscreenable(_) => None,
+        }
+    }
+}
+
+fn framing_status(violation: Violation) -> StatusCode {
+    match violation {
+        Violation::TargetLength => StatusCode::URI_TOO_LONG,
+        Violation::HeadLength => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Violation::Expectation => StatusCode::EXPECTATION_FAILED,
+        Violation::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        Violation::Tunnel => StatusCode::NOT_IMPLEMENTED,
+        Violation::LineEnding
+        | Violation::Method
+        | Violation::Target
+        | Violation::FieldName
+        | Violation::FieldValue
+        | Violation::Host
+        | Violation::ContentLength
+        | Violation::TransferEncoding
+        | Violation::TwoLengths => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// Fills the places of a denial's body in one pass, so that no text can bring a place of its own.
+fn fill(body: &str, status: StatusCode, message: &str, id: Uuid) -> String {
+    let mut out = String::with_capacity(body.len() + message.len());
+    let mut rest = body;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out.push_str(before);
+        let known = [
+            ("message}}", quoted(message)),
+            ("code}}", quoted(code(status))),
+            ("id}}", quoted(&id.to_string())),
+        ];
+        rest = match known.iter().find_map(|(name, text)| Some((after.strip_prefix(name)?, text))) {
+            Some((behind, text)) => {
+                out.push_str(text);
+                behind
+            }
+            None => {
+                out.push_str("{{");
+                after
+            }
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A stable word for programs.
+fn code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "unauthenticated",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::TOO_MANY_REQUESTS => "limit_exceeded",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::PRECONDITION_FAILED => "precondition_failed",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+        StatusCode::BAD_GATEWAY => "bad_gateway",
+        StatusCode::GATEWAY_TIMEOUT => "gateway_timeout",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        _ => "bad_request",
+    }
+}
+
+/// How a refusal looks where no api says otherwise.
+const PLAIN_BODY: &str = r#"{"error":{"code":{{code}},"message":{{message}},"id":{{id}}}}"#;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn answered(reject: &Reject, shape: Option<&DenialShape>) -> (StatusCode, String) {
+        let mut response = reject.answer(shape, Uuid::nil());
+        let body = response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+        (response.status(), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn denied(reason: DenialReason) -> Reject {
+        Denial { reason, route: None, shape: None, policy_version: "v".into() }.into()
+    }
+
+    #[tokio::test]
+    async fn a_withheld_record_an_absent_one_and_no_route_are_answered_alike() {
+        let absent = answered(&Unscreenable::Status(StatusCode::NOT_FOUND).into(), None).await;
+        assert_eq!(
+            absent.1,
+            r#"{"error":{"code":"not_found","message":"not found","id":"00000000-0000-0000-0000-000000000000"}}"#
+        );
+        assert_eq!(answered(&Unscreenable::NotReleased(Box::default()).into(), None).await, absent);
+        assert_eq!(answered(&Reject::NotReleased, None).await, absent);
+        assert_eq!(answered(&denied(DenialReason::NoRoute), None).await, absent);
+    }
+
+    #[tokio::test]
+    async fn the_apis_shape_gives_status_and_body() {
+        let shape = DenialShape {
+            status: Some(StatusCode::OK),
+            content_type: "application/json".into(),
+            body: r#"[{"Ok":false,"Code":{{code}},"Text":{{message}},"Id":{{id}},"x":"{{y}}"}]"#.into(),
+        };
+        let limited = Limited {
+            limit: "l".into(),
+            retry_after: Duration::from_millis(1500),
+            unavailable: false,
+            remaining: Vec::new(),
+        };
+        let reject = Reject::Limited(limited);
+        let (status, body) = answered(&reject, Some(&shape)).await;
+        assert_eq!(status, StatusCode::OK);
+        let id = Uuid::nil();
+        assert_eq!(
+            body,
+            format!(
+                r#"[{{"Ok":false,"Code":"limit_exceeded","Text":"limit exceeded","Id":"{id}","x":"{{{{y}}}}"}}]"#
+            )
+        );
+        assert_eq!(reject.answer(Some(&shape), id).headers()[RETRY_AFTER], "2");
+    }
+
+    #[tokio::test]
+    async fn a_callers_text_cannot_bring_a_place_of_its_own() {
+        let refused = Refused::Query { parameter: "{{id}}\"".into() };
+        let (status, body) = answered(&refused.into(), None).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert!(body.contains(r#"{{id}}\""#), "{body}");
+    }
+
+    #[test]
+    fn a_step_up_is_challenged_for_and_a_plain_refusal_is_not() {
+        let guard = |step_up: Option<&str>| {
+            denied(DenialReason::Guard { name: "g".into(), step_up: step_up.map(Arc::from) })
+        };
+        let response = guard(Some("mfa")).answer(None, Uuid::nil());
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        let challenge = response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+        assert!(
+            challenge.contains("insufficient_user_authentication")
+                && challenge.contains("acr_values=\"mfa\"")
+        );
+        let response = guard(None).answer(None, Uuid::nil());
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        assert!(response.headers().get(WWW_AUTHENTICATE).is_none());
+    }
+
+    #[test]
+    fn internal_reasons_are_never_public() {
+        let reason =
+            DenialReason::NoPermission { action: crate::policy::Action::Read, resource: "salary".into() };
+        let reject = denied(reason);
+        assert!(reject.to_string().contains("salary"));
+        assert!(!reject.message(reject.status()).contains("salary"));
+    }
+}

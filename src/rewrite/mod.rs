@@ -7,16 +7,24 @@
 //! before a cut is safe, and nothing follows it. A record is held back (bounded) only when a condition or a type
 //! discriminator needs it.
 
+pub mod charset;
 pub mod codec;
 pub mod condition;
 pub mod mask;
+#[doc(hidden)]
+pub mod reference;
 
+mod automaton;
 mod counts;
+mod csv;
+mod json;
 mod output;
 mod path;
 mod plan;
 mod rewriter;
+mod sse;
 
+pub use automaton::TooLarge;
 pub use counts::{Counts, FieldCount};
 pub use output::{Output, Pieces};
 pub use path::{Path, PathError, Step};
@@ -25,3 +33,6 @@ pub use plan::{
     RewritePlan, RuleId, RuleRef, Selector, Total, TotalOnHold,
 };
 pub use rewriter::Rewriter;
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,13 @@
 //! Paths into JSON: RFC 9535 JSONPath, parsed by jsonpath-rust behind a guard, and the dotted form of policies.
+//!
+//! The dotted form is `contracts[*].amount`, `bank.account`, `lines[0].price`, `extra.*`; a name that holds more
+//! than letters, digits and `_ - $ @ # : /` stands in brackets as a JSON string: `["@odata.type"]`,
+//! `address["street name"]`.
+
+use std::fmt;
+
+use jsonpath_rust::parser::model::{Segment, Selector};
+use jsonpath_rust::parser::parse_json_path;
 
 /// A place, from the root of an answer or of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,4 +45,497 @@ pub struct PathError {
     pub message: String,
     /// Byte offset in the text.
     pub offset: usize,
+}
+
+/// Longest text of a path, in bytes.
+const MAX_TEXT_BYTES: usize = 4096;
+/// Most steps of a path.
+const MAX_STEPS: usize = 128;
+
+impl Path {
+    /// Parses a JSONPath (`$.data[*]`, `$['@odata.type']`, `$..phone`). The wildcard in brackets, `[*]`, is taken
+    /// for the elements of an array, as `Step::Elements`; `.*` is `Step::Any`. Filters, unions and negative
+    /// indexes are refused.
+    pub fn parse_jsonpath(text: &str) -> Result<Self, PathError> {
+        guard(text)?;
+        let query = parse_json_path(text)
+            .map_err(|error| refuse(parser_message(&error), parser_offset(text, &error)))?;
+        let mut steps = Vec::new();
+        let mut wildcards = Wildcards::of(text);
+        for segment in &query.segments {
+            push_segment(&mut steps, segment, &mut wildcards)?;
+        }
+        Self::bounded(steps)
+    }
+
+    /// Parses the dotted form of policies (`contracts[*].amount`, `["@odata.type"]`).
+    pub fn parse_field(text: &str) -> Result<Self, PathError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(refuse(format!("path is longer than {MAX_TEXT_BYTES} bytes"), 0));
+        }
+        let mut fields = Fields { text, at: 0, steps: Vec::new() };
+        fields.parse()?;
+        Self::bounded(fields.steps)
+    }
+
+    /// A path of one member name.
+    pub fn name(name: &str) -> Self {
+        Self(vec![Step::Name(name.into())])
+    }
+
+    /// This path followed by `rest`.
+    #[must_use]
+    pub fn join(&self, rest: &Self) -> Self {
+        Self(self.0.iter().chain(&rest.0).cloned().collect())
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// Whether it names the root itself.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it ends in `[*]`: a list of records or related records.
+    pub fn is_list(&self) -> bool {
+        self.0.last() == Some(&Step::Elements)
+    }
+
+    /// Whether it names exactly one place: only names and indexes.
+    pub fn is_singular(&self) -> bool {
+        self.0.iter().all(|step| matches!(step, Step::Name(_) | Step::Index(_)))
+    }
+
+    /// Whether everything at `other` is at or below this place, judged by the steps as they are written.
+    pub fn is_prefix_of(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
+    /// The name of the first step, if it is one.
+    pub fn first_name(&self) -> Option<&str> {
+        match self.0.first() {
+            Some(Step::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The same as JSONPath: `$.data[*]['@odata.type']`.
+    pub fn to_jsonpath(&self) -> String {
+        let mut text = String::from("$");
+        for step in &self.0 {
+            match step {
+                Step::Name(name) if is_shorthand(name) && text.ends_with("..") => text.push_str(name),
+                Step::Name(name) if is_shorthand(name) => {
+                    text.push('.');
+                    text.push_str(name);
+                }
+                Step::Any if text.ends_with("..") => text.push('*'),
+                step => text.push_str(&step.to_string()),
+            }
+        }
+        text
+    }
+
+    fn bounded(steps: Vec<Step>) -> Result<Self, PathError> {
+        if steps.len() > MAX_STEPS {
+            return Err(refuse(format!("path has more than {MAX_STEPS} steps"), 0));
+        }
+        Ok(Self(steps))
+    }
+}
+
+impl fmt::Display for Path {
+    /// The dotted form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut joined = true;
+        for step in &self.0 {
+            match step {
+                Step::Name(name) if is_plain(name) => write!(f, "{}{name}", if joined { "" } else { "." })?,
+                Step::Any if joined => f.write_str("*")?,
+                step => step.fmt(f)?,
+            }
+            joined = *step == Step::Descend;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "[{}]", serde_json::Value::from(name.as_ref())),
+            Self::Elements => f.write_str("[*]"),
+            Self::Any => f.write_str(".*"),
+            Self::Index(index) => write!(f, "[{index}]"),
+            Self::Slice { start, end, step } => {
+                write!(f, "[{start}:")?;
+                end.map_or(Ok(()), |end| write!(f, "{end}"))?;
+                if *step == 1 { f.write_str("]") } else { write!(f, ":{step}]") }
+            }
+            Self::Descend => f.write_str(".."),
+        }
+    }
+}
+
+// === the JSONPath parser's guard ===
+
+/// What jsonpath-rust lets through and RFC 9535 does not: blanks around the query and inside names.
+fn guard(text: &str) -> Result<(), PathError> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(refuse(format!("path is longer than {MAX_TEXT_BYTES} bytes"), 0));
+    }
+    if !text.starts_with('$') {
+        return Err(refuse("path must start with `$`".into(), 0));
+    }
+    let (mut quote, mut escaped) = (None, false);
+    let (mut last_name, mut blank) = (false, false);
+    for (offset, c) in text.char_indices() {
+        if let Some(open) = quote {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                c if c == open => quote = None,
+                _ => {}
+            }
+            continue;
+        }
+        let is_name = c == '_' || c.is_ascii_alphanumeric() || !c.is_ascii();
+        if is_name && last_name && blank {
+            return Err(refuse("blank inside a name; quote the name: `['…']`".into(), offset));
+        }
+        blank = matches!(c, ' ' | '\t' | '\r' | '\n');
+        if !blank {
+            last_name = is_name;
+        }
+        quote = matches!(c, '\'' | '"').then_some(c);
+    }
+    if blank { Err(refuse("blank at the end of the path".into(), text.len() - 1)) } else { Ok(()) }
+}
+
+/// Tells `[*]` from `.*`, which the parser's model does not: the wildcards outside strings, in order.
+struct Wildcards(std::vec::IntoIter<bool>);
+
+impl Wildcards {
+    fn of(text: &str) -> Self {
+        let mut bracketed = Vec::new();
+        let (mut quote, mut escaped, mut last) = (None, false, '$');
+        for c in text.chars() {
+            if let Some(open) = quote {
+                match c {
+                    _ if escaped => escaped = false,
+                    '\\' => escaped = true,
+                    c if c == open => quote = None,
+                    _ => {}
+                }
+                continue;
+            }
+            match c {
+                '\'' | '"' => quote = Some(c),
+                '*' => bracketed.push(last == '['),
+                _ => {}
+            }
+            if !matches!(c, ' ' | '\t' | '\r' | '\n') {
+                last = c;
+            }
+        }
+        Self(bracketed.into_iter())
+    }
+
+    fn step(&mut self) -> Step {
+        if self.0.next().unwrap_or(false) { Step::Elements } else { Step::Any }
+    }
+}
+
+fn push_segment(
+    steps: &mut Vec<Step>,
+    segment: &Segment,
+    wildcards: &mut Wildcards,
+) -> Result<(), PathError> {
+    match segment {
+        Segment::Descendant(inner) => {
+            steps.push(Step::Descend);
+            push_segment(steps, inner, wildcards)
+        }
+        Segment::Selector(selector) => {
+            steps.push(selector_step(selector, wildcards)?);
+            Ok(())
+        }
+        Segment::Selectors(_) => {
+            Err(refuse("several selectors in one `[…]`; write one path for each".into(), 0))
+        }
+    }
+}
+
+fn selector_step(selector: &Selector, wildcards: &mut Wildcards) -> Result<Step, PathError> {
+    let negative =
+        || refuse("negative indexes cannot be followed in a stream; count from the front".into(), 0);
+    match selector {
+        Selector::Name(name) => Ok(Step::Name(name.as_str().into())),
+        Selector::Wildcard => Ok(wildcards.step()),
+        Selector::Index(index) => u64::try_from(*index).map(Step::Index).map_err(|_| negative()),
+        Selector::Slice(start, end, step) => Ok(Step::Slice {
+            start: u64::try_from(start.unwrap_or(0)).map_err(|_| negative())?,
+            end: end.map(u64::try_from).transpose().map_err(|_| negative())?,
+            step: match u64::try_from(step.unwrap_or(1)) {
+                Ok(step @ 1..) => step,
+                _ => return Err(refuse("the step of a slice must be at least 1".into(), 0)),
+            },
+        }),
+        Selector::Filter(_) => {
+            Err(refuse("filters are not supported in paths; use a `records` condition".into(), 0))
+        }
+    }
+}
+
+fn parser_message(error: &jsonpath_rust::parser::errors::JsonPathError) -> String {
+    use jsonpath_rust::parser::errors::JsonPathError;
+    match error {
+        JsonPathError::PestError(error) => format!("not a JSONPath: {}", error.variant.message()),
+        other => format!("not a JSONPath: {}", other.to_string().replace('\n', " ")),
+    }
+}
+
+/// The parser's errors print as ` --> line:column`; their place type is of a crate that we do not name.
+fn parser_offset(text: &str, error: &jsonpath_rust::parser::errors::JsonPathError) -> usize {
+    let printed = error.to_string();
+    let column = printed.split_once("--> 1:").and_then(|(_, rest)| {
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<usize>().ok()
+    });
+    column
+        .and_then(|column| text.char_indices().nth(column.saturating_sub(1)))
+        .map_or(0, |(offset, _)| offset)
+}
+
+fn refuse(message: String, offset: usize) -> PathError {
+    PathError { message, offset }
+}
+
+/// RFC 9535 member-name-shorthand.
+fn is_shorthand(name: &str) -> bool {
+    let first = |c: char| c == '_' || c.is_ascii_alphabetic() || !c.is_ascii();
+    name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit())
+}
+
+// === the dotted form ===
+
+/// Whether a name needs no quotes in the dotted form.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(is_plain_char)
+}
+
+fn is_plain_char(c: char) -> bool {
+    match c {
+        '_' | '-' | '$' | '@' | '#' | ':' | '/' => true,
+        c if c.is_ascii() => c.is_ascii_alphanumeric(),
+        c => !c.is_whitespace() && !c.is_control(),
+    }
+}
+
+struct Fields<'t> {
+    text: &'t str,
+    at: usize,
+    steps: Vec<Step>,
+}
+
+impl<'t> Fields<'t> {
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn parse(&mut self) -> Result<(), PathError> {
+        self.named()?;
+        while !self.rest().is_empty() {
+            match self.rest().as_bytes().first() {
+                Some(b'[') => self.bracket()?,
+                Some(b'.') => {
+                    self.at += 1;
+                    self.named()?;
+                }
+                _ => {
+                    let c = self.rest().chars().next().unwrap_or_default();
+                    let message =
+                        format!("`{}` in a field path; quote such a name: `[\"…\"]`", c.escape_default());
+                    return Err(refuse(message, self.at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn named(&mut self) -> Result<(), PathError> {
+        let rest = self.rest();
+        if rest.starts_with('[') {
+            return self.bracket();
+        }
+        if rest.starts_with('*') {
+            self.at += 1;
+            self.steps.push(Step::Any);
+            return Ok(());
+        }
+        let end = rest.find(|c| !is_plain_char(c)).unwrap_or(rest.len());
+        let (name, _) = rest.split_at(end);
+        if name.is_empty() {
+            return Err(refuse("a field name is missing".into(), self.at));
+        }
+        self.at += end;
+        self.steps.push(Step::Name(name.into()));
+        Ok(())
+    }
+
+    fn bracket(&mut self) -> Result<(), PathError> {
+        let open = self.at;
+        self.at += 1;
+        let rest = self.rest();
+        let step = if rest.starts_with('"') {
+            let mut texts = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+            let name =
+                texts.next().and_then(Result::ok).ok_or_else(|| refuse("broken quoted name".into(), open))?;
+            self.at += texts.byte_offset();
+            Step::Name(name.into())
+        } else {
+            let end = rest.find(']').ok_or_else(|| refuse("`[` without `]`".into(), open))?;
+            let (inner, _) = rest.split_at(end);
+            self.at += end;
+            bracket_step(inner).ok_or_else(|| {
+                refuse(format!("`[{inner}]` is not `[*]`, an index, a slice or a quoted name"), open)
+            })?
+        };
+        if !self.rest().starts_with(']') {
+            return Err(refuse("`]` expected".into(), self.at));
+        }
+        self.at += 1;
+        self.steps.push(step);
+        Ok(())
+    }
+}
+
+fn bracket_step(inner: &str) -> Option<Step> {
+    let number = |text: &str| -> Option<u64> {
+        (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    };
+    if inner == "*" {
+        return Some(Step::Elements);
+    }
+    let mut parts = inner.split(':');
+    let (first, second, third) = (parts.next()?, parts.next(), parts.next());
+    let Some(second) = second else { return number(first).map(Step::Index) };
+    let start = if first.is_empty() { 0 } else { number(first)? };
+    let end = if second.is_empty() { None } else { Some(number(second)?) };
+    let step = third.map_or(Some(1), number)?;
+    (step >= 1 && parts.next().is_none()).then_some(Step::Slice { start, end, step })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jsonpath(text: &str) -> Vec<Step> {
+        Path::parse_jsonpath(text).unwrap_or_else(|e| panic!("{text}: {e}")).0
+    }
+
+    fn name(name: &str) -> Step {
+        Step::Name(name.into())
+    }
+
+    #[test]
+    fn reads_the_jsonpath_subset() {
+        assert_eq!(jsonpath("$"), []);
+        assert_eq!(jsonpath("$.data[*]"), [name("data"), Step::Elements]);
+        assert_eq!(jsonpath("$.a.*"), [name("a"), Step::Any]);
+        assert_eq!(jsonpath("$['@odata.type'][\"x y\"]"), [name("@odata.type"), name("x y")]);
+        assert_eq!(jsonpath("$..phone"), [Step::Descend, name("phone")]);
+        assert_eq!(jsonpath("$['*'][*].*"), [name("*"), Step::Elements, Step::Any]);
+        assert_eq!(
+            jsonpath("$[0][1:7:2]"),
+            [Step::Index(0), Step::Slice { start: 1, end: Some(7), step: 2 }]
+        );
+        assert_eq!(jsonpath(r"$['\u0061\'']"), [name("a'")]);
+        assert_eq!(jsonpath("$.客户"), [name("客户")]);
+    }
+
+    #[test]
+    fn refuses_what_the_parser_lets_through_and_what_cannot_be_followed() {
+        for text in [
+            "$.a b.c",
+            "$.a\tb",
+            "$.a ",
+            "a",
+            "",
+            "$[-1]",
+            "$[0:-1]",
+            "$[0:1:0]",
+            "$['a','b']",
+            "$[?@.a]",
+            "$.",
+            "$[",
+            "$.a..b c",
+        ] {
+            assert!(Path::parse_jsonpath(text).is_err(), "{text}");
+        }
+        assert_eq!(Path::parse_jsonpath("$.a b").unwrap_err().offset, 4);
+        assert!(Path::parse_jsonpath(&format!("${}", ".a".repeat(200))).is_err());
+    }
+
+    #[test]
+    fn reads_the_dotted_form() {
+        let field = |text: &str| Path::parse_field(text).unwrap_or_else(|e| panic!("{text}: {e}")).0;
+        assert_eq!(field("contracts[*].amount"), [name("contracts"), Step::Elements, name("amount")]);
+        assert_eq!(field("bank.account"), [name("bank"), name("account")]);
+        assert_eq!(field(r#"["@odata.type"].x"#), [name("@odata.type"), name("x")]);
+        assert_eq!(field(r#"a["b.c"]["d\u0065"]"#), [name("a"), name("b.c"), name("de")]);
+        assert_eq!(
+            field("@type.$ref.x-y.客户_2"),
+            [name("@type"), name("$ref"), name("x-y"), name("客户_2")]
+        );
+        assert_eq!(field("a.*"), [name("a"), Step::Any]);
+        assert_eq!(
+            field("a[3][2:]"),
+            [name("a"), Step::Index(3), Step::Slice { start: 2, end: None, step: 1 }]
+        );
+        for text in [
+            "", ".", "a.", "a..b", "a b", "a[", "a[x]", "a[-1]", "a[\"b]", "a]b", "a[*", "a\u{0}", "a[1:2:0]",
+        ] {
+            assert!(Path::parse_field(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn both_forms_print_what_they_read() {
+        for text in ["a.b[*].c", r#"["x y"].a"#, "a[0][1:2:3][2:]", "a.*", "*", "[*].x", r#"a["."]"#] {
+            let path = Path::parse_field(text).expect(text);
+            assert_eq!(path.to_string(), text);
+            assert_eq!(
+                Path::parse_jsonpath(&path.to_jsonpath()).expect(text),
+                path,
+                "{}",
+                path.to_jsonpath()
+            );
+        }
+        assert_eq!(Path::parse_jsonpath("$..a.b").expect("path").to_string(), "..a.b");
+        assert_eq!(Path::parse_jsonpath("$..['a b']..*").expect("path").to_jsonpath(), "$..[\"a b\"]..*");
+    }
+
+    #[test]
+    fn the_compliance_suite_reads_or_refuses() {
+        let Ok(text) = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../shared/suites/jsonpath-cts/cts.json"
+        )) else {
+            return;
+        };
+        let suite: serde_json::Value = serde_json::from_str(&text).expect("suite");
+        let tests = suite["tests"].as_array().expect("tests");
+        assert!(tests.len() > 600);
+        for test in tests {
+            let selector = test["selector"].as_str().expect("selector");
+            let parsed = Path::parse_jsonpath(selector);
+            if test["invalid_selector"] == true {
+                assert!(parsed.is_err(), "{selector:?} is invalid and was read as {parsed:?}");
+            }
+        }
+    }
 }

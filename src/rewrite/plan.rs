@@ -14,8 +14,9 @@
 //! 6. Containers: see [`RecordRule`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::automaton::{Compiled, TooLarge};
 use super::condition::Predicate;
 use super::mask::Mask;
 use super::path::Path;
@@ -244,7 +245,7 @@ impl Default for Bounds {
     }
 }
 
-/// Everything the engine needs for one kind of answer.
+/// Everything the engine needs for one kind of answer. Made by [`RewritePlan::new`].
 #[derive(Clone, Debug)]
 pub struct RewritePlan {
     /// The answer's format.
@@ -255,6 +256,24 @@ pub struct RewritePlan {
     pub rules: Vec<RecordRule>,
     /// The bounds.
     pub bounds: Bounds,
+    compiled: OnceLock<Result<Arc<Compiled>, TooLarge>>,
+}
+
+impl RewritePlan {
+    /// A plan. Its automata are compiled at first use and kept with it.
+    pub fn new(format: Format, layout: Layout, rules: Vec<RecordRule>, bounds: Bounds) -> Self {
+        Self { format, layout, rules, bounds, compiled: OnceLock::new() }
+    }
+
+    /// Compiles the plan now, so that one that is too large is refused when it is loaded; otherwise every answer
+    /// under it is cut.
+    pub fn check(&self) -> Result<(), TooLarge> {
+        self.compiled().map(drop)
+    }
+
+    pub(super) fn compiled(&self) -> Result<Arc<Compiled>, TooLarge> {
+        self.compiled.get_or_init(|| Compiled::new(self).map(Arc::new)).clone()
+    }
 }
 
 /// Why and where an answer was cut.
@@ -303,6 +322,9 @@ pub enum CutReason {
     /// A row with another number of values than the header or the request names.
     #[error("ragged row")]
     Ragged,
+    /// The rewrite plan is too large to be compiled.
+    #[error("rewrite plan too large")]
+    Plan,
     /// The compression is broken.
     #[error("broken compression")]
     Compression,
@@ -326,6 +348,7 @@ impl CutReason {
             Self::Record => "record",
             Self::Line => "line",
             Self::Ragged => "ragged",
+            Self::Plan => "plan",
             Self::Compression => "compression",
             Self::Bomb => "bomb",
         }

@@ -1,84 +1,21 @@
 //! Compression, decoded and encoded while it streams, always capped (ratio and size).
+//!
+//! A [`Decoder`] takes the compressed answer in chunks of any size and hands out decoded pieces; whatever is not exactly
+//! what the coding promises (a wrong checksum, bytes behind the end, an end too early, growth beyond the bounds) is a
+//! [`Cut`](super::Cut), so that nothing passes unread. An [`Encoder`] is used only behind the rewriter. Memory is one
+//! buffer of 64 KiB and the coding's window: 32 KiB for gzip and deflate, up to 16 MiB for br, up to 8 MiB for zstd
+//! (RFC 9659), which is why upstreams are asked for gzip first.
 
-use super::plan::Cut;
+mod coding;
+mod decode;
+mod encode;
 
-/// A content coding (RFC 9110 section 8.4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Coding {
-    /// No coding.
-    Identity,
-    /// `gzip`, also of several members.
-    Gzip,
-    /// `deflate`: zlib (RFC 1950) as it should be, or raw deflate as some servers send it.
-    Deflate,
-    /// `br`.
-    Brotli,
-    /// `zstd`.
-    Zstd,
-}
+#[cfg(test)]
+mod tests;
 
-/// What a decoded answer may grow to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecodeBounds {
-    /// Largest ratio of decoded to encoded bytes, judged after the first 64 KiB decoded.
-    pub ratio: u64,
-    /// Largest decoded size; `u64::MAX` for none.
-    pub bytes: u64,
-}
+pub use coding::{Coding, UnknownCoding};
+pub use decode::{DecodeBounds, Decoder};
+pub use encode::Encoder;
 
-impl Default for DecodeBounds {
-    fn default() -> Self {
-        Self { ratio: 1_000, bytes: u64::MAX }
-    }
-}
-
-/// Decodes an answer chunk by chunk.
-pub struct Decoder {}
-
-impl Decoder {
-    /// A decoder for one answer.
-    pub fn new(coding: Coding, bounds: DecodeBounds) -> Self {
-        let _ = (coding, bounds);
-        todo!("codec")
-    }
-
-    /// Decodes `input`, handing decoded pieces of at most 64 KiB to `sink`; an error of the sink ends it.
-    pub fn push(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8]) -> Result<(), Cut>) -> Result<(), Cut> {
-        let _ = (input, sink);
-        todo!("codec")
-    }
-
-    /// Ends the answer; an incomplete one is a [`Cut`].
-    pub fn finish(&mut self) -> Result<(), Cut> {
-        todo!("codec")
-    }
-}
-
-/// Encodes an answer chunk by chunk.
-pub struct Encoder {}
-
-impl Encoder {
-    /// An encoder for one answer.
-    pub fn new(coding: Coding) -> Self {
-        let _ = coding;
-        todo!("codec")
-    }
-
-    /// Encodes `input`; what is ready is appended to `out`.
-    pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        let _ = (input, out);
-        todo!("codec")
-    }
-
-    /// Makes everything pushed so far decodable by the reader (a sync flush).
-    pub fn flush(&mut self, out: &mut Vec<u8>) {
-        let _ = out;
-        todo!("codec")
-    }
-
-    /// Ends the answer.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
-        let _ = out;
-        todo!("codec")
-    }
-}
+/// Largest piece handed out, and the size of the one buffer.
+const PIECE_BYTES: usize = 64 << 10;

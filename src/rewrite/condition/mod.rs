@@ -4,67 +4,75 @@
 //! *params*, the values of the principal and the request, bound once per request. Three-valued as in CEL: a missing
 //! member or a wrong type is an error, `&&` and `||` absorb errors, and an error at the top means *not met*. A slot
 //! whose path occurs twice in the record makes the whole condition not met.
+//!
+//! # The language
+//!
+//! CEL, in the subset listed here; everything else is refused when the policy is loaded.
+//!
+//! * Variables: `record` (any path; names that are no identifiers as `record["a b"]`), `principal` (`id name groups
+//!   roles claims ip mfa method`), `request` (`method path query action resource time`).
+//! * Literals: texts, whole numbers, doubles, `true`, `false`, `null`, lists.
+//! * `&& || ! ?:`, `== != < <= > >=`, `in` (lists, members of an object, members of the record), `+ - * / %`.
+//! * `has(record.a.b)`, which as in CEL is an error where `a` is missing (so `a` as a whole must be readable);
+//!   `list.exists(x, …)`, `list.all(x, …)`.
+//! * `size`, `startsWith`, `endsWith`, `contains`, `lowerAscii`, `upperAscii`, `matches` (linear, RE2 syntax, the
+//!   pattern a constant), `int`, `double`, `string`, `timestamp`, `duration`, the `get…` parts of times and
+//!   durations, and Fieldgate's own `ip_in(text, "10.0.0.0/8", …)`.
+//!
+//! # Where it is stricter or wider than CEL
+//!
+//! * `==` and `!=` between different types (other than `null`, which may be compared with anything) are errors, so
+//!   that `record.owner != principal.id` does not become true because one of them is a number.
+//! * Numbers compare by value, exactly for 64-bit whole numbers. Whole and other numbers may be mixed in arithmetic,
+//!   because JSON does not tell `10` from `10.0`; overflow, division by zero and infinities are errors.
+//! * Whole numbers beyond 64 bits are read as doubles; where two such are equal as doubles, comparing them is an error.
+//! * One evaluation may take a bounded number of steps (nested `exists` over long lists); beyond it is not met.
+
+mod calculate;
+mod compile;
+mod evaluate;
+mod functions;
+mod json;
+mod kind;
+mod params;
+mod parse;
+mod time;
+mod value;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+use self::evaluate::{Env, Node};
 use super::path::Path;
 
-/// A value in a condition.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// `null`.
-    Null,
-    /// A truth value.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// A whole number beyond `i64`.
-    UInt(u64),
-    /// Any other number; finite.
-    Double(f64),
-    /// A text.
-    Text(Arc<str>),
-    /// A list.
-    List(Arc<[Value]>),
-    /// An object; names in order of appearance, no duplicates.
-    Map(Arc<[(Arc<str>, Value)]>),
-    /// A point in time.
-    Time(jiff::Timestamp),
-    /// A length of time.
-    Span(jiff::SignedDuration),
-}
-
-/// What the record says at one place.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Slot {
-    /// The place does not occur.
-    Missing,
-    /// It occurs once.
-    Found(Value),
-    /// It occurs more than once, or what stands there cannot be read (too long, too large a container): the
-    /// condition is not met.
-    Ambiguous,
-}
-
-/// The values of the principal and the request that conditions name, in the order of [`Predicate::params`].
-pub type Params = Arc<[Option<Value>]>;
+pub use evaluate::Fault;
+pub use params::{Param, ParamRoot, ParamTable, Params};
+pub use value::{Slot, Unreadable, Value};
 
 /// A compiled condition.
 #[derive(Clone, Debug)]
 pub struct Predicate {
+    source: Arc<str>,
     slots: Vec<Path>,
     params: Vec<Box<str>>,
+    root: Arc<Node>,
 }
 
 impl Predicate {
     /// Compiles a condition in CEL. The variables are `record`, `principal` and `request`; the stated subset is
-    /// listed in the module doc of `condition/compile.rs`. Everything else is refused with its place.
+    /// listed in the module doc. Everything else is refused with its place.
     ///
     /// `params` is the table shared by all conditions of a plan: names such as `principal.claims.region` are
     /// looked up in it and appended if new; the index is what the predicate keeps.
     pub fn compile(source: &str, params: &mut ParamTable) -> Result<Self, ConditionError> {
-        let _ = (source, params);
-        todo!("conditions")
+        compile::compile(source, params)
+    }
+
+    /// The condition as it was written; equal texts are equal conditions.
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
     }
 
     /// The places in the record that decide.
@@ -77,32 +85,44 @@ impl Predicate {
         &self.params
     }
 
-    /// Whether the condition is met. `slots` in the order of [`Predicate::slots`].
-    pub fn is_met(&self, slots: &[Slot], params: &[Option<Value>]) -> bool {
-        let _ = (slots, params);
-        todo!("conditions")
-    }
-}
-
-/// The names of all parameters that the conditions of one plan read, each once.
-#[derive(Clone, Debug, Default)]
-pub struct ParamTable {
-    names: Vec<Box<str>>,
-}
-
-impl ParamTable {
-    /// The names (`principal.id`, `principal.claims.region`, `request.method` …), in order of index.
-    pub fn names(&self) -> &[Box<str>] {
-        &self.names
+    /// Whether it depends on the record; if not, `is_met(&[], params)` decides it once for a request.
+    pub fn reads_record(&self) -> bool {
+        !self.slots.is_empty()
     }
 
-    /// The index of a name, added if new.
-    pub fn index(&mut self, name: &str) -> usize {
-        if let Some(found) = self.names.iter().position(|n| n.as_ref() == name) {
-            return found;
+    /// Whether it depends on the caller.
+    pub fn reads_principal(&self) -> bool {
+        self.params.iter().any(|name| name.starts_with("principal"))
+    }
+
+    /// Whether it depends on the request.
+    pub fn reads_request(&self) -> bool {
+        self.params.iter().any(|name| name.starts_with("request"))
+    }
+
+    /// What it always gives, if it depends on nothing.
+    pub fn constant(&self) -> Option<bool> {
+        match &*self.root {
+            Node::Const(Value::Bool(always)) => Some(*always),
+            _ => None,
         }
-        self.names.push(name.into());
-        self.names.len() - 1
+    }
+
+    /// Whether the condition is met. `slots` in the order of [`Predicate::slots`], `params` in the order of the
+    /// [`ParamTable`] it was compiled with.
+    pub fn is_met(&self, slots: &[Slot], params: &[Option<Value>]) -> bool {
+        self.judge(slots, params) == Ok(true)
+    }
+
+    /// Like [`Predicate::is_met`], with the reason why it could not be decided.
+    pub fn judge(&self, slots: &[Slot], params: &[Option<Value>]) -> Result<bool, Fault> {
+        if slots.iter().any(|slot| matches!(slot, Slot::Ambiguous)) {
+            return Err(Fault::Ambiguous);
+        }
+        let env = Env::new(slots, params);
+        let truth = self.root.truth(&env);
+        // Running out of steps is final: `||` must not absorb it.
+        if env.is_exhausted() { Err(Fault::Exhausted) } else { truth }
     }
 }
 

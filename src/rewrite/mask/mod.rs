@@ -1,6 +1,37 @@
-//! Masks: how a value is replaced. One row of one table for each kind: name, parameters, strength, doc, test.
+//! Masks: how a value is replaced.
+//!
+//! [`KINDS`] is the table of everything there is: one row for each kind, with its place in the order of strength, what
+//! it acts on, its parameters, a sentence for people and worked examples that the tests run. A policy's definition is
+//! read into a [`MaskSpec`]; with the [`Keys`] of the deployment it becomes a [`Mask`], which the engine applies.
+//!
+//! Text masks act on texts and number masks on numbers; every other value becomes `null`, so that no text stands where
+//! a client expects a number. (`bucket` is the one exception the policy language states: a number becomes a text.)
+//! Nothing here looks at more than the one value; containers are the engine's business.
+
+mod build;
+mod detect;
+mod digits;
+mod fpe;
+mod keyed;
+mod kinds;
+mod number;
+mod spec;
+mod text;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
+
+use self::detect::Detection;
+use self::fpe::Cipher;
+use self::keyed::{Hash, Pseudonym};
+use self::number::Buckets;
+use self::text::{Email, Keep};
+
+pub use build::{Keys, Masks};
+pub use kinds::{Example, KINDS, Kind};
+pub use spec::{Constant, DateUnit, Detector, MaskError, MaskSpec};
 
 /// A JSON scalar as a mask sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,15 +62,34 @@ pub enum Masked {
 /// A mask, ready to apply. Cheap to share; holds its key where it needs one.
 pub struct Mask {
     name: Box<str>,
+    spec: MaskSpec,
+    method: Method,
 }
 
 /// What a mask reveals; the lower, the less. Ordered by kind first, by parameters within a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Strength {
-    /// The kind's place in: blank, stars, constant, hash, pseudonym, fpe, bucket, round, date, detect, email, keep.
+    /// The kind's place in [`KINDS`]: blank, stars, constant, hash, pseudonym, fpe, bucket, round, date, detect, email,
+    /// keep.
     pub kind: u8,
     /// Within the kind: more is more revealing.
     pub within: u64,
+}
+
+/// How it is done: the specification with keys and tables made ready.
+enum Method {
+    Blank,
+    Stars,
+    Constant(Constant),
+    Hash(Hash),
+    Pseudonym(Pseudonym),
+    Fpe(Box<Cipher>),
+    Bucket(Buckets),
+    Round(u64),
+    Date(DateUnit),
+    Detect(Detection),
+    Email(Email),
+    Keep(Keep),
 }
 
 impl Mask {
@@ -48,23 +98,99 @@ impl Mask {
         &self.name
     }
 
+    /// What it was made from. Two masks of equal [`Strength`] and different specification tie.
+    pub fn spec(&self) -> &MaskSpec {
+        &self.spec
+    }
+
     /// How much it reveals.
     pub fn strength(&self) -> Strength {
-        todo!("masks")
+        let within = match &self.method {
+            Method::Detect(detection) => detection.revealed(),
+            _ => self.spec.revealed(),
+        };
+        Strength { kind: self.spec.kind_index(), within }
+    }
+
+    /// Whether it and `other` are equally strong without being the same: a policy cannot choose between them.
+    pub fn ties_with(&self, other: &Mask) -> bool {
+        self.strength() == other.strength() && self.spec != other.spec
     }
 
     /// What `value` becomes. Keeps the type: text masks act on texts, number masks on numbers, anything else
     /// becomes `null`.
     pub fn apply(&self, value: Scalar<'_>) -> Masked {
-        let _ = value;
-        todo!("masks")
+        match (&self.method, value) {
+            (Method::Stars, Scalar::Text(_)) => Masked::Text(STARS.to_owned()),
+            (Method::Constant(constant), value) => constant.in_place_of(value),
+            (Method::Hash(hash), Scalar::Text(text)) => Masked::Text(hash.of(text)),
+            (Method::Pseudonym(pseudonym), Scalar::Text(text)) => Masked::Text(pseudonym.of(text)),
+            (Method::Fpe(cipher), Scalar::Text(text)) => text_or_null(cipher.encrypt(text)),
+            (Method::Bucket(buckets), Scalar::Number(number)) => text_or_null(buckets.label(number)),
+            (Method::Round(unit), Scalar::Number(number)) => {
+                number::round(number, *unit).map_or(Masked::Null, Masked::Number)
+            }
+            (Method::Date(unit), Scalar::Text(text)) => text_or_null(text::date(text, *unit)),
+            (Method::Detect(detection), Scalar::Text(text)) => Masked::Text(detection.mask(text)),
+            (Method::Email(email), Scalar::Text(text)) => Masked::Text(email.mask(text)),
+            (Method::Keep(keep), Scalar::Text(text)) => Masked::Text(keep.mask(text)),
+            (_, Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => Masked::Null,
+        }
+    }
+
+    /// The value that `masked` stands for: only format-preserving encryption can be undone. `None` for everything
+    /// else, and for what it cannot have written.
+    pub fn unapply(&self, masked: Scalar<'_>) -> Option<String> {
+        match (&self.method, masked) {
+            (Method::Fpe(cipher), Scalar::Text(text)) => cipher.decrypt(text),
+            _ => None,
+        }
     }
 
     /// Whether `value` could have been written by this mask: used to recognise a masked value that is sent back.
+    ///
+    /// `null` always could: every mask writes it for values of other types. Numbers are compared by value, as clients
+    /// write them in their own way. It errs on the side of recognising: a real value that looks masked is taken for
+    /// masked, the other way round would overwrite what the caller never saw.
     pub fn could_have_written(&self, value: Scalar<'_>) -> bool {
-        let _ = value;
-        todo!("masks")
+        match (&self.method, value) {
+            (_, Scalar::Null) => true,
+            (Method::Constant(constant), value) => constant.equals(value),
+            (Method::Round(unit), Scalar::Number(number)) => number::is_multiple(number, *unit),
+            (Method::Stars, Scalar::Text(text)) => text == STARS,
+            (Method::Hash(hash), Scalar::Text(text)) => hash.could_have_written(text),
+            (Method::Pseudonym(pseudonym), Scalar::Text(text)) => pseudonym.could_have_written(text),
+            (Method::Fpe(cipher), Scalar::Text(text)) => cipher.decrypt(text).is_some(),
+            (Method::Bucket(buckets), Scalar::Text(text)) => buckets.could_have_written(text),
+            (Method::Date(unit), Scalar::Text(text)) => text::is_date(text, *unit),
+            (Method::Detect(detection), Scalar::Text(text)) => detection.could_have_written(text),
+            (Method::Email(email), Scalar::Text(text)) => email.could_have_written(text),
+            (Method::Keep(keep), Scalar::Text(text)) => keep.could_have_written(text),
+            (_, Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => false,
+        }
     }
+
+    /// Whether a text holds something that this mask writes, anywhere: for masks inside free text.
+    fn leaves_trace_in(&self, text: &str) -> bool {
+        match &self.method {
+            Method::Stars | Method::Email(_) => text.contains(STARS),
+            Method::Constant(Constant::Text(constant)) => !constant.is_empty() && text.contains(&**constant),
+            Method::Hash(hash) => hash.leaves_trace_in(text),
+            Method::Pseudonym(pseudonym) => pseudonym.leaves_trace_in(text),
+            Method::Keep(keep) => keep.leaves_trace_in(text),
+            Method::Blank
+            | Method::Constant(Constant::Number(_) | Constant::Bool(_))
+            | Method::Fpe(_)
+            | Method::Bucket(_)
+            | Method::Round(_)
+            | Method::Date(_)
+            | Method::Detect(_) => false,
+        }
+    }
+}
+
+fn text_or_null(text: Option<String>) -> Masked {
+    text.map_or(Masked::Null, Masked::Text)
 }
 
 impl fmt::Debug for Mask {
@@ -72,3 +198,6 @@ impl fmt::Debug for Mask {
         f.debug_struct("Mask").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+/// What hides a text without a trace of it, not even its length.
+const STARS: &str = "***";

@@ -1,5 +1,7 @@
 //! Complaints about policy and configuration files: what, where, and what to do about it.
 
+mod render;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,6 +114,11 @@ impl Report {
         self.diagnostics.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// How many complaints of a severity there are.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == severity).count()
+    }
+
     /// Sorts by place (file, line, column) and removes repetitions.
     pub fn sort(&mut self) {
         self.diagnostics
@@ -130,6 +137,17 @@ impl Report {
     }
 }
 
+impl Severity {
+    /// The name people and programs read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
@@ -138,10 +156,15 @@ impl fmt::Display for Place {
 
 /// The candidate a misspelled `name` probably meant, for "did you mean".
 pub fn suggest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let length = name.chars().count();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, _)| *score > 0.8)
+        .filter_map(|candidate| {
+            let similar = strsim::jaro_winkler(name, candidate);
+            let edits = strsim::damerau_levenshtein(name, candidate);
+            let slip = length >= 3 && edits <= if length >= 6 { 2 } else { 1 };
+            (similar > 0.8 || slip).then_some((similar, candidate))
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }

@@ -1,0 +1,136 @@
+//! The whole way of a request, against a bare hyper pass-through in the same run: processor time of the proxy for
+//! each request (user and system, of its own process), for an answer of 1 KiB, a page of 176 KiB and a streamed export.
+//!
+//! `cargo bench --bench pipeline`. The gateway is the binary, started with a configuration and a policy made here:
+//! API key, decision, rewriting of every record, metrics and audit on. The last lines are the ratios.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a bench that cannot run stops, and its result is what it prints"
+)]
+
+mod proxies;
+mod rival;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput};
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use proxies::{Gateway, PassThrough, Proxy};
+
+fn main() {
+    if proxies::is_pass_through() {
+        return;
+    }
+    let upstream = upstream::start();
+    let proxies: [&dyn Proxy; 2] = [&PassThrough::start(upstream), &Gateway::start(upstream)];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let mut criterion = Criterion::default().configure_from_args();
+    let sums = Sums::default();
+    for (name, target, in_flight) in
+        [("1 KiB", upstream::ONE, 16), ("176 KiB", upstream::PAGE, 16), ("export", upstream::EXPORT, 1)]
+    {
+        let mut group = criterion.benchmark_group(format!("pipeline/{name}"));
+        group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
+        let answered = runtime.block_on(ask(&client, proxies[0], target));
+        group.throughput(Throughput::Bytes(answered));
+        for proxy in proxies {
+            group.bench_function(proxy.name(), |bencher| {
+                bencher.iter_custom(|requests| {
+                    let before = proxy.cpu();
+                    runtime.block_on(load(&client, proxy, target, requests, in_flight));
+                    let spent = proxy.cpu() - before;
+                    sums.add(name, proxy.name(), spent, requests);
+                    spent
+                });
+            });
+        }
+        group.finish();
+    }
+    criterion.final_summary();
+    sums.print();
+}
+
+/// Sends `requests` requests, `in_flight` at a time.
+async fn load(
+    client: &Client<HttpConnector, Empty<Bytes>>,
+    proxy: &dyn Proxy,
+    target: &str,
+    requests: u64,
+    in_flight: u64,
+) {
+    let share = |worker| requests / in_flight + u64::from(worker < requests % in_flight);
+    let workers = (0..in_flight).map(|worker| async move {
+        for _ in 0..share(worker) {
+            ask(client, proxy, target).await;
+        }
+    });
+    futures_util::future::join_all(workers).await;
+}
+
+/// One request; the answer must be whole. Gives its length.
+async fn ask(client: &Client<HttpConnector, Empty<Bytes>>, proxy: &dyn Proxy, target: &str) -> u64 {
+    let req = Request::get(format!("http://{}{target}", proxy.addr()))
+        .header("authorization", format!("Bearer {}", proxies::KEY))
+        .body(Empty::new())
+        .expect("a request");
+    let response = client.request(req).await.expect("an answer");
+    assert_eq!(response.status(), 200, "{} {target}", proxy.name());
+    let mut body = response.into_body();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        length += frame.expect("a whole answer").data_ref().map_or(0, |data| data.len() as u64);
+    }
+    length
+}
+
+/// What was spent in all, for the ratios.
+#[derive(Default)]
+struct Sums(Mutex<BTreeMap<Case, (Duration, u64)>>);
+
+/// Bench and proxy.
+type Case = (&'static str, &'static str);
+
+impl Sums {
+    fn add(&self, bench: &'static str, proxy: &'static str, spent: Duration, requests: u64) {
+        let mut sums = self.0.lock().expect("no panic");
+        let sum = sums.entry((bench, proxy)).or_default();
+        *sum = (sum.0 + spent, sum.1 + requests);
+    }
+
+    fn print(&self) {
+        let sums = self.0.lock().expect("no panic");
+        let each = |bench, proxy| {
+            sums.get(&(bench, proxy)).map(|(spent, requests)| spent.as_secs_f64() / *requests as f64)
+        };
+        for bench in ["1 KiB", "176 KiB", "export"] {
+            if let (Some(bare), Some(ours)) =
+                (each(bench, proxies::PASS_THROUGH), each(bench, proxies::GATEWAY))
+            {
+                println!(
+                    "{bench:>8}: hyper {:9.1} us, fieldgate {:9.1} us of CPU a request: {:.2}x, {:+.1} us",
+                    bare * 1e6,
+                    ours * 1e6,
+                    ours / bare,
+                    (ours - bare) * 1e6,
+                );
+            }
+        }
+        if let Some(ours) = each("export", proxies::GATEWAY) {
+            println!("  export: {:.2} GB a CPU second", upstream::EXPORT_BYTES as f64 / ours / 1e9);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One request and the answer to it, through the code that serves.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use jiff::Timestamp;
+
+use crate::identity::{Assumed, Principal};
+use crate::policy::{Denial, Permit, Plan};
+use crate::request::{Applied, Refused, RequestBounds, apply};
+use crate::rewrite::condition::Params;
+use crate::rewrite::{Counts, Cut, RewritePlan, Rewriter};
+
+/// A principal that somebody describes.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Subject.
+    pub id: Arc<str>,
+    /// Groups.
+    pub groups: Vec<Arc<str>>,
+    /// Roles given directly.
+    pub roles: Vec<Arc<str>>,
+    /// Claims.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+    /// Display name.
+    pub name: Option<Arc<str>>,
+    /// Address.
+    pub ip: IpAddr,
+    /// Whether a second factor was used.
+    pub mfa: bool,
+}
+
+impl Caller {
+    /// The principal.
+    pub fn principal(&self) -> Principal {
+        let Self { id, groups, roles, claims, name, ip, mfa } = self.clone();
+        Principal::assumed(Assumed { id, name, groups, roles, claims, ip, mfa })
+    }
+}
+
+/// Why a request would not be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The policy refuses it.
+    #[error("{}", .0.reason)]
+    Denied(Denial),
+    /// The permit does not cover what the request asks for or sets.
+    #[error("{0}")]
+    Refused(Refused),
+    /// The record that is read before a write is not one the write's permissions apply to.
+    #[error("no permission applies to the record as it is before the write")]
+    NotReleased,
+    /// The record is read before a write, and what the upstream answers to that is not known.
+    #[error("the record is read before this write: say what the upstream answers to that")]
+    NothingBefore,
+}
+
+impl Refusal {
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Denied(denial) => {
+                denial.shape.as_ref().and_then(|shape| shape.status).unwrap_or_else(|| denial.reason.status())
+            }
+            Self::Refused(refused) => refused.status(),
+            Self::NotReleased | Self::NothingBefore => StatusCode::NOT_FOUND,
+        }
+    }
+}
+
+/// An answer that was rewritten.
+#[derive(Clone, Debug)]
+pub struct Screened {
+    /// The status.
+    pub status: StatusCode,
+    /// The body; `None` where it is replaced by one of the gateway's own.
+    pub body: Option<Vec<u8>>,
+    /// What was released and withheld.
+    pub counts: Counts,
+    /// Why the body is not complete.
+    pub cut: Option<Cut>,
+}
+
+/// Decides a request, also what its query and body may name. `before` is what the upstream answers to the read that
+/// comes before a write under a condition.
+pub fn admit(
+    plan: &Plan,
+    principal: &Principal,
+    request: Request<Bytes>,
+    before: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<Permit, Refusal> {
+    let (head, body) = request.into_parts();
+    let judged = plan.needs_body(&head).then(|| body.clone());
+    let operation = plan.operation(&head, judged).map_err(Refusal::Denied)?;
+    let permit = plan.decide(principal, operation, now).map_err(Refusal::Denied)?;
+    let applied = match permit.pre_read() {
+        None => None,
+        Some(read) => {
+            let before = before.ok_or(Refusal::NothingBefore)?;
+            let screened = rewrite(&read.plan, permit.params(), before);
+            let released =
+                screened.cut.is_none() && screened.counts.released > 0 && screened.counts.withheld == 0;
+            if !released {
+                return Err(Refusal::NotReleased);
+            }
+            Some(Applied::new(screened.counts.grants))
+        }
+    };
+    let request = Request::from_parts(head, Full::new(body));
+    // The body is here already, so nothing is waited for.
+    match apply(&permit, applied.as_ref(), request, &RequestBounds::default()).now_or_never() {
+        Some(Ok(_)) | None => Ok(permit),
+        Some(Err(refused)) => Err(Refusal::Refused(refused)),
+    }
+}
+
+/// Rewrites an answer as it would be served.
+pub fn screen(permit: &Permit, status: StatusCode, answer: &[u8]) -> Screened {
+    if permit.route().public {
+        return Screened { status, body: Some(answer.to_vec()), counts: Counts::default(), cut: None };
+    }
+    if !status.is_success() {
+        // Errors of the upstream are replaced: their texts may hold values.
+        return Screened { status, body: None, counts: Counts::default(), cut: None };
+    }
+    let mut screened = rewrite(permit.rewrite(), permit.params(), answer);
+    screened.status = status;
+    if screened.cut.is_some() {
+        screened.status = StatusCode::BAD_GATEWAY;
+        screened.body = None;
+    } else if permit.route().single && screened.counts.released == 0 {
+        screened.status = StatusCode::NOT_FOUND;
+        screened.body = None;
+    }
+    screened
+}
+
+fn rewrite(plan: &Arc<RewritePlan>, params: &Params, answer: &[u8]) -> Screened {
+    let mut rewriter = Rewriter::new(plan.clone(), params.clone());
+    let mut body = Vec::with_capacity(answer.len());
+    let done = rewriter.push(answer, &mut body).and_then(|()| rewriter.finish(&mut body));
+    Screened { status: StatusCode::OK, body: Some(body), counts: rewriter.counts().clone(), cut: done.err() }
+}

@@ -1,0 +1,190 @@
+//! Files become what requests are decided by: configuration, policy, identity and upstreams, checked together.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::{Clock, Diagnostic, Report, Secret};
+use crate::identity::Identity;
+use crate::policy::{Loaded, MaskKeys, Plan, Purpose};
+use crate::proxy::Snapshot;
+use crate::rewrite::mask::Keys;
+use crate::store::Store;
+use crate::telemetry::Vocabulary;
+use crate::upstream::{Credentials, UpstreamConfig, Upstreams};
+
+use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig};
+
+/// A configuration and its policy, for looking at: nothing is opened, no secret is needed.
+pub struct Checked {
+    /// The configuration; `None` if anything is wrong with it.
+    pub config: Option<Config>,
+    /// The policy, if the configuration says where it is.
+    pub policy: Option<Loaded>,
+    /// Everything that was noticed about both.
+    pub report: Report,
+}
+
+/// Reads a configuration and its policy as `check`, `test`, `apply` and `explain` do.
+pub fn check(file: &Path) -> Checked {
+    let (config, mut report) = Config::load(file);
+    let Some(config) = config else { return Checked { config: None, policy: None, report } };
+    let mut policy = Loaded::read(&[config.policies.clone()], &MaskKeys::Assumed, Purpose::Check);
+    report.extend(std::mem::take(&mut policy.report));
+    if let Some(plan) = &policy.plan {
+        fit(&config, plan, &mut report);
+    }
+    report.sort();
+    Checked { config: Some(config), policy: Some(policy), report }
+}
+
+/// Reads the policy of a configuration to be served, with the deployment's own keys.
+pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
+    let mut report = Report::default();
+    let mut keys = Keys::default();
+    for (name, source) in &config.secrets {
+        match source.read() {
+            Ok(secret) => keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec())),
+            Err(diagnostic) => report.push(diagnostic),
+        }
+    }
+    if report.has_errors() {
+        return Err(report);
+    }
+    let mut loaded = Loaded::read(&[config.policies.clone()], &MaskKeys::Given(keys), Purpose::Serve);
+    report.extend(std::mem::take(&mut loaded.report));
+    if let Some(plan) = &loaded.plan {
+        fit(config, plan, &mut report);
+    }
+    report.sort();
+    if report.has_errors() { Err(report) } else { Ok((loaded, report)) }
+}
+
+/// Whether policy and configuration speak of the same APIs.
+fn fit(config: &Config, plan: &Plan, report: &mut Report) {
+    let routed: BTreeSet<&str> = plan.routes().map(|route| route.api.as_ref()).collect();
+    let known: BTreeSet<&str> = config.apis.iter().map(|api| api.name.as_ref()).collect();
+    for api in routed.difference(&known) {
+        report.push(
+            Diagnostic::error("no-upstream", format!("api `{api}` of the policy has no upstream"))
+                .help(format!("add `{api}: {{ url: … }}` to `apis`"))
+                .at(config.policies_place.clone()),
+        );
+    }
+    for api in config.apis.iter().filter(|api| !routed.contains(api.name.as_ref())) {
+        report.push(
+            Diagnostic::warning("unused-api", format!("api `{}` has no route in the policy", api.name))
+                .help("nothing gets through to it")
+                .at(api.place.clone()),
+        );
+    }
+}
+
+/// Sets up the upstreams of a configuration.
+pub(super) fn upstreams(apis: &[ApiConfig], clock: &Arc<dyn Clock>) -> Result<Upstreams, Report> {
+    let mut report = Report::default();
+    let mut configs = Vec::new();
+    for api in apis {
+        match upstream(api) {
+            Ok(config) => configs.push(config),
+            Err(diagnostic) => report.push(*diagnostic),
+        }
+    }
+    if report.has_errors() {
+        return Err(report);
+    }
+    Upstreams::new(configs, Arc::clone(clock)).map_err(|errors| {
+        let mut report = Report::default();
+        for error in errors {
+            report.push(Diagnostic::error("upstream", error.to_string()));
+        }
+        report
+    })
+}
+
+fn upstream(api: &ApiConfig) -> Result<UpstreamConfig, Box<Diagnostic>> {
+    let credentials = match &api.credential {
+        CredentialConfig::None => Credentials::None,
+        CredentialConfig::Pass => Credentials::Pass,
+        CredentialConfig::Header { name, prefix, secret } => {
+            let secret = secret.read().map_err(Box::new)?;
+            let value = Secret::new(format!("{prefix}{}", secret.expose()));
+            Credentials::Header { name: name.clone(), value }
+        }
+    };
+    Ok(UpstreamConfig {
+        api: Arc::clone(&api.name),
+        base: api.url.clone(),
+        host: api.host.clone(),
+        trust: api.trust.clone(),
+        http2: api.http2,
+        credentials,
+        timeouts: api.timeouts.clone(),
+        max_connections: api.max_connections,
+        max_pending: api.max_pending,
+        sniff_gzip: api.sniff_gzip,
+        compression: api.compression,
+    })
+}
+
+/// Sets up who callers are.
+pub(super) fn identity(
+    config: IdentityConfig,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+) -> Result<Identity, Report> {
+    let refused = |diagnostics: Vec<Diagnostic>| {
+        let mut report = Report::default();
+        diagnostics.into_iter().for_each(|diagnostic| report.push(diagnostic));
+        report
+    };
+    let (config, places) = config.resolve().map_err(refused)?;
+    Identity::new(config, Some(store.clone()), Arc::clone(clock))
+        .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
+}
+
+/// The plan of a policy that was loaded to be served.
+pub(super) fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
+    match policy.plan {
+        Some(plan) => Ok(Arc::new(plan)),
+        None => Err(policy.report),
+    }
+}
+
+/// Everything that decides about requests.
+pub(super) fn snapshot(
+    config: Config,
+    policy: Loaded,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+) -> Result<Snapshot, Report> {
+    Ok(Snapshot {
+        plan: plan(policy)?,
+        upstreams: upstreams(&config.apis, clock)?,
+        identity: Arc::new(identity(config.identity, store, clock)?),
+        bounds: config.bounds.request,
+        body_time: config.bounds.body_time,
+    })
+}
+
+/// The names that may become labels of metrics.
+pub(super) fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
+    let mut vocabulary = Vocabulary::default();
+    vocabulary.listeners.extend(config.listeners.iter().map(|listener| Arc::clone(&listener.name)));
+    vocabulary.listeners.insert("admin".into());
+    for route in policy.plan.iter().flat_map(Plan::routes) {
+        vocabulary.routes.insert(Arc::clone(&route.name));
+        vocabulary.apis.insert(Arc::clone(&route.api));
+        if let Some(action) = &route.action {
+            vocabulary.actions.insert(action.name().into());
+        }
+    }
+    for resource in &policy.set.resources {
+        vocabulary.resources.insert(Arc::clone(&resource.name.text));
+        for (_, field) in &resource.fields {
+            vocabulary.fields.insert((Arc::clone(&resource.name.text), Arc::clone(&field.text)));
+        }
+    }
+    vocabulary.limits.extend(policy.set.limits.iter().map(|limit| Arc::clone(&limit.name.text)));
+    vocabulary
+}

@@ -1,0 +1,240 @@
+//! Exchanging the policy, and what else can be exchanged, while requests run. What cannot be loaded changes nothing:
+//! the last good state stays in force, and `/ready`, a metric and the log say so.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use crate::admin::{Loaded, Status};
+use crate::audit::Event;
+use crate::base::{Diagnostic, Report, Severity};
+use crate::proxy::{Certificate, Gateway, Snapshot};
+use crate::store::Store;
+use crate::telemetry::Vocabulary;
+
+use super::config::Config;
+use super::load;
+use super::watch::Watch;
+
+/// Why it is reloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A file has changed.
+    Changed,
+    /// Somebody asked for it: everything is read again, secrets too.
+    Asked,
+}
+
+/// The files that a running gateway came from.
+pub(super) struct Files {
+    config: PathBuf,
+    watched: Vec<PathBuf>,
+    /// What the configuration said when it was last read.
+    said: Said,
+}
+
+/// What a configuration says, to see whether it has changed.
+struct Said {
+    /// The whole text.
+    text: String,
+    /// What takes effect only at a start.
+    fixed: String,
+}
+
+impl Files {
+    pub(super) fn of(config: &Config) -> Self {
+        Self { config: config.file.clone(), watched: config.watched(), said: Said::by(config) }
+    }
+}
+
+impl Said {
+    fn by(config: &Config) -> Self {
+        let listeners: Vec<_> = config
+            .listeners
+            .iter()
+            .map(|listener| (&listener.name, listener.address, &listener.tls, listener.http2))
+            .collect();
+        let admin = config.admin.as_ref().map(|admin| admin.address);
+        let audit =
+            (&config.audit.dir, config.audit.segment_bytes, config.audit.sync, config.audit.max_in_flight);
+        let fixed =
+            format!("{listeners:?} {admin:?} {audit:?} {:?} {:?}", config.bounds.connection, config.drain);
+        // One that cannot be read now is taken for changed.
+        Self { text: std::fs::read_to_string(&config.file).unwrap_or_default(), fixed }
+    }
+}
+
+/// Reloads a running gateway.
+pub struct Reloader {
+    gateway: Arc<Gateway>,
+    status: Arc<Status>,
+    store: Store,
+    certificates: Vec<Arc<Certificate>>,
+    config: PathBuf,
+    watched: Vec<PathBuf>,
+    said: Mutex<Said>,
+    /// Reloads happen one after the other.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        status: Arc<Status>,
+        store: Store,
+        certificates: Vec<Arc<Certificate>>,
+        files: Files,
+    ) -> Self {
+        let Files { config, watched, said } = files;
+        let (said, turn) = (Mutex::new(said), tokio::sync::Mutex::default());
+        Self { gateway, status, store, certificates, config, watched, said, turn }
+    }
+
+    /// Keeps a running gateway up to date, until it is dropped: files, keys of issuers, counters.
+    pub(super) async fn keep(&self) {
+        let watch = Watch::over(&self.watched);
+        let watching = async {
+            loop {
+                // Also once at the beginning: what changed before the watch began was not seen.
+                let _told = self.reload(Why::Changed).await;
+                watch.changed().await;
+            }
+        };
+        let ticking = async {
+            loop {
+                tokio::time::sleep(TICK).await;
+                let identity = Arc::clone(&self.gateway.snapshot.load().identity);
+                identity.tick().await;
+                self.gateway.limits.tick().await;
+            }
+        };
+        tokio::join!(watching, ticking);
+    }
+
+    /// Loads configuration, policy and certificates again and exchanges what can be exchanged. The error is what
+    /// has been logged and shown already.
+    pub async fn reload(&self, why: Why) -> Result<(), Report> {
+        let _turn = self.turn.lock().await;
+        if let (Why::Asked, Some(access)) = (why, &self.gateway.access) {
+            // It may have been moved away by a rotation.
+            access.reopen();
+        }
+        let certificates = self.reload_certificates();
+        let outcome = match self.exchange(why) {
+            Ok(()) => certificates,
+            Err(mut report) => {
+                if let Err(more) = certificates {
+                    report.extend(more);
+                }
+                Err(report)
+            }
+        };
+        if let Err(report) = &outcome {
+            self.failed(report);
+        }
+        outcome
+    }
+
+    fn exchange(&self, why: Why) -> Result<(), Report> {
+        let (config, report) = Config::load(&self.config);
+        let Some(config) = config else { return Err(report) };
+        let (policy, warnings) = load::policy(&config)?;
+        let said = Said::by(&config);
+        let (same_text, same_fixed) = {
+            let before = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            (before.text == said.text && why == Why::Changed, before.fixed == said.fixed)
+        };
+        if !same_fixed {
+            warn!("listeners, admin, audit, bounds of connections and drain change only at the next start");
+        }
+        let vocabulary = load::vocabulary(&config, &policy);
+        let current = self.gateway.snapshot.load_full();
+        let new_version = policy.plan.as_ref().map(|plan| plan.version());
+        if same_text && new_version == Some(current.plan.version()) {
+            return Ok(());
+        }
+        let snapshot = if same_text {
+            // Pools, fetched keys and what is known about callers stay.
+            Snapshot {
+                plan: load::plan(policy)?,
+                identity: Arc::clone(&current.identity),
+                upstreams: current.upstreams.clone(),
+                bounds: current.bounds.clone(),
+                body_time: current.body_time,
+            }
+        } else {
+            load::snapshot(config, policy, &self.store, &self.gateway.clock)?
+        };
+        self.gateway.snapshot.store(Arc::new(snapshot));
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        log_all(&warnings);
+        self.in_force(&vocabulary);
+        Ok(())
+    }
+
+    fn reload_certificates(&self) -> Result<(), Report> {
+        let mut report = Report::default();
+        for certificate in &self.certificates {
+            if let Err(error) = certificate.reload() {
+                report.push(Diagnostic::error("certificate", error.to_string()));
+            }
+        }
+        if report.has_errors() { Err(report) } else { Ok(()) }
+    }
+
+    /// Tells everybody of the policy in force.
+    pub(super) fn in_force(&self, vocabulary: &Vocabulary) {
+        let version = Arc::clone(self.gateway.snapshot.load().plan.version());
+        let now = self.gateway.clock.now();
+        self.gateway.metrics.declare(vocabulary);
+        self.gateway.metrics.policy_loaded(&version, now);
+        let event = Event::new("policy", now).with("version", &version);
+        // The log keeps it; there is nobody here to wait for it.
+        drop(self.gateway.audit.event(event));
+        info!(%version, "policy in force");
+        self.status.loaded(Loaded { version, at: now });
+    }
+
+    fn failed(&self, report: &Report) {
+        let now = self.gateway.clock.now();
+        let first = report.diagnostics().iter().find(|found| found.severity == Severity::Error);
+        let first = first.map_or_else(String::new, |found| Line(found).to_string());
+        self.gateway.metrics.policy_rejected();
+        drop(self.gateway.audit.event(Event::new("policy_rejected", now).with("reason", &first)));
+        log_all(report);
+        error!("reload failed: the last good policy stays in force");
+        self.status.reload_failed(now, first);
+    }
+}
+
+/// One complaint on one line.
+struct Line<'d>(&'d Diagnostic);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.0.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+/// Logs complaints, as many as somebody would read.
+pub(super) fn log_all(report: &Report) {
+    for found in report.diagnostics().iter().take(LOGGED) {
+        match found.severity {
+            Severity::Error => error!(code = found.code, "{}", Line(found)),
+            Severity::Warning => warn!(code = found.code, "{}", Line(found)),
+            Severity::Note => info!(code = found.code, "{}", Line(found)),
+        }
+    }
+}
+
+/// Complaints of one reload that are logged; `check` shows all.
+const LOGGED: usize = 20;
+
+/// How often due work is looked for.
+const TICK: Duration = Duration::from_secs(5);

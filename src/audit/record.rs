@@ -1,0 +1,375 @@
+//! The record of one request, as the pipeline writes it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::identity::{Kind, Peer, Principal};
+use crate::limits::Limited;
+use crate::policy::{Denial, Operation, Permit, RouteFacts};
+use crate::rewrite::Counts;
+use crate::telemetry::clean;
+
+use super::log::Closing;
+use super::queue::{Content, Slot};
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The whole answer was given out.
+    Complete,
+    /// The policy said no.
+    Denied,
+    /// The request was refused before its answer began, for another reason than the policy: no principal, a limit,
+    /// a request or an upstream answer that could not be judged. The reason is for the record, not for the caller.
+    Refused(String),
+    /// The answer was ended unfinished by us.
+    Cut(String),
+    /// The caller went away.
+    Aborted,
+}
+
+impl Outcome {
+    /// The name in the record and in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Denied => "denied",
+            Self::Refused(_) => "refused",
+            Self::Cut(_) => "cut",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+/// What an unwritten record means for its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duty {
+    /// No answer is completed without its record: closing waits until it is written, and fails if it cannot be.
+    #[default]
+    Refuse,
+    /// The answer goes on; the record waits in memory, within the queue's bound. For public routes.
+    Spool,
+}
+
+/// One request. The pipeline writes what it learns; nobody reads it back. Dropping it unclosed records the request
+/// as aborted, so that none is lost.
+#[derive(Debug)]
+pub struct Record(Option<(Box<Draft>, Slot)>);
+
+/// Something that happened beside requests: a policy loaded, a key revoked.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub(super) time: Timestamp,
+    pub(super) kind: &'static str,
+    pub(super) members: BTreeMap<&'static str, String>,
+}
+
+/// What is known about a request. Every text is clean and capped, every list is capped.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) id: Uuid,
+    pub(super) duty: Duty,
+    pub(super) began: Duration,
+    pub(super) duration: Duration,
+    pub(super) time: Timestamp,
+    pub(super) closed: Timestamp,
+    pub(super) listener: String,
+    pub(super) peer: SocketAddr,
+    pub(super) tls: bool,
+    pub(super) request: Option<Request>,
+    pub(super) principal: Option<Who>,
+    pub(super) route: Option<Arc<RouteFacts>>,
+    pub(super) decision: Option<Uuid>,
+    pub(super) policy_version: Option<Arc<str>>,
+    pub(super) roles: Vec<String>,
+    pub(super) rules: Vec<String>,
+    pub(super) limits: Vec<String>,
+    pub(super) answer: Answer,
+    pub(super) status: Option<u16>,
+    pub(super) upstream_status: Option<u16>,
+    pub(super) received_bytes: u64,
+    pub(super) sent_bytes: u64,
+    pub(super) outcome: Outcome,
+    /// Why the policy said no.
+    pub(super) denial: Option<String>,
+    pub(super) capped: bool,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) path: String,
+}
+
+/// What an answer held.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) released: u64,
+    pub(super) withheld: u64,
+    pub(super) keys: Vec<String>,
+    pub(super) shown: Vec<String>,
+    pub(super) masked: Vec<String>,
+    pub(super) hidden: Vec<String>,
+    pub(super) unknown: Vec<String>,
+    pub(super) grants: Vec<String>,
+    pub(super) capped: bool,
+}
+
+/// The caller.
+#[derive(Debug)]
+pub(super) struct Who {
+    pub(super) issuer: String,
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+    pub(super) kind: &'static str,
+    pub(super) method: &'static str,
+    pub(super) credential: Option<String>,
+    pub(super) ip: IpAddr,
+    pub(super) mfa: bool,
+}
+
+impl Record {
+    pub(super) fn begin(slot: Slot, id: Uuid, peer: &Peer) -> Self {
+        let draft = Draft {
+            id,
+            duty: Duty::Refuse,
+            began: slot.clock().monotonic(),
+            duration: Duration::ZERO,
+            time: slot.clock().now(),
+            closed: Timestamp::UNIX_EPOCH,
+            listener: clean(&peer.listener, NAME_CAP),
+            peer: peer.addr,
+            tls: peer.tls,
+            request: None,
+            principal: None,
+            route: None,
+            decision: None,
+            policy_version: None,
+            roles: Vec::new(),
+            rules: Vec::new(),
+            limits: Vec::new(),
+            answer: Answer::default(),
+            status: None,
+            upstream_status: None,
+            received_bytes: 0,
+            sent_bytes: 0,
+            outcome: Outcome::Aborted,
+            denial: None,
+            capped: false,
+        };
+        Self(Some((Box::new(draft), slot)))
+    }
+
+    /// The request as it came in; [`Record::operation`] replaces its path by the one that was judged. A query is
+    /// not recorded.
+    pub fn request(&mut self, method: &http::Method, path: &str) {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        self.set(|d| {
+            d.request =
+                Some(Request { method: clean(method.as_str(), NAME_CAP), path: clean(path, PATH_CAP) });
+        });
+    }
+
+    /// Who asks.
+    pub fn principal(&mut self, principal: &Principal) {
+        let who = Who {
+            issuer: clean(principal.issuer(), URL_CAP),
+            id: clean(principal.id(), NAME_CAP),
+            name: principal.name().map(|name| clean(name, NAME_CAP)),
+            kind: match principal.kind() {
+                Kind::Person => "person",
+                Kind::Service => "service",
+            },
+            method: principal.method().name(),
+            credential: principal.credential().map(|name| clean(name, NAME_CAP)),
+            ip: principal.ip(),
+            mfa: principal.mfa(),
+        };
+        self.set(|d| d.principal = Some(who));
+    }
+
+    /// The route that the request matched, known before it is decided.
+    pub fn route(&mut self, route: &Arc<RouteFacts>) {
+        let route = route.clone();
+        self.set(|d| d.route = Some(route));
+    }
+
+    /// The request as the policy sees it.
+    pub fn operation(&mut self, operation: &Operation) {
+        self.request(operation.method(), operation.path());
+    }
+
+    /// The policy said yes.
+    pub fn permit(&mut self, permit: &Permit) {
+        self.operation(permit.operation());
+        self.route(permit.route());
+        self.set(|d| {
+            d.decision = Some(permit.id());
+            d.policy_version = Some(permit.policy_version().clone());
+            d.roles = names(permit.roles(), &mut d.capped);
+            d.rules = names(permit.rules(), &mut d.capped);
+        });
+    }
+
+    /// The policy said no; the outcome becomes [`Outcome::Denied`].
+    pub fn denial(&mut self, denial: &Denial) {
+        let reason = clean(&denial.reason.to_string(), REASON_CAP);
+        self.set(|d| {
+            d.route = denial.route.clone().or_else(|| d.route.take());
+            d.policy_version = Some(denial.policy_version.clone());
+            d.outcome = Outcome::Denied;
+            d.denial = Some(reason);
+        });
+    }
+
+    /// A limit refused the request, or cut its answer, or only warned: its name is kept.
+    pub fn limit(&mut self, limited: &Limited) {
+        self.set(|d| {
+            if d.limits.len() < LIST_CAP {
+                d.limits.push(clean(&limited.limit, NAME_CAP));
+            }
+        });
+    }
+
+    /// What the answer held so far; replaces what was said before.
+    pub fn counts(&mut self, counts: &Counts) {
+        let answer = Answer::from_counts(counts);
+        self.set(|d| d.answer = answer);
+    }
+
+    /// The status answered.
+    pub fn status(&mut self, status: http::StatusCode) {
+        self.set(|d| d.status = Some(status.as_u16()));
+    }
+
+    /// The status that the upstream answered.
+    pub fn upstream_status(&mut self, status: http::StatusCode) {
+        self.set(|d| d.upstream_status = Some(status.as_u16()));
+    }
+
+    /// Body bytes received from the caller and sent to it so far.
+    pub fn bytes(&mut self, received: u64, sent: u64) {
+        self.set(|d| (d.received_bytes, d.sent_bytes) = (received, sent));
+    }
+
+    /// What it means if this record cannot be written.
+    pub fn duty(&mut self, duty: Duty) {
+        self.set(|d| d.duty = duty);
+    }
+
+    /// How it ended. Unless something is said, it was aborted.
+    pub fn outcome(&mut self, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Refused(reason) => Outcome::Refused(clean(&reason, REASON_CAP)),
+            Outcome::Cut(reason) => Outcome::Cut(clean(&reason, REASON_CAP)),
+            plain @ (Outcome::Complete | Outcome::Denied | Outcome::Aborted) => plain,
+        };
+        self.set(|d| d.outcome = outcome);
+    }
+
+    /// Closes the record. The answer's last byte may go out only after the result is `Ok`; on an error the answer
+    /// must be cut, and the record, which is kept and written when it can be, will say so.
+    pub fn close(mut self) -> Closing {
+        self.enqueue(true)
+    }
+
+    fn enqueue(&mut self, wait: bool) -> Closing {
+        let Some((mut draft, slot)) = self.0.take() else {
+            return Closing::at_once(Err(super::AuditError::Closed));
+        };
+        draft.closed = slot.clock().now();
+        draft.duration = slot.clock().monotonic().saturating_sub(draft.began);
+        let wait = wait && draft.duty == Duty::Refuse;
+        slot.enqueue(Content::Request(draft), wait)
+    }
+
+    fn set(&mut self, set: impl FnOnce(&mut Draft)) {
+        if let Some((draft, _)) = &mut self.0 {
+            set(draft);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            let _not_waited_for = self.enqueue(false);
+        }
+    }
+}
+
+impl Event {
+    /// Something of a kind, such as `policy`.
+    pub fn new(kind: &'static str, now: Timestamp) -> Self {
+        Self { time: now, kind, members: BTreeMap::new() }
+    }
+
+    /// Adds a fact about it.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, text: &str) -> Self {
+        self.members.insert(name, clean(text, REASON_CAP));
+        self
+    }
+}
+
+impl Answer {
+    fn from_counts(counts: &Counts) -> Self {
+        let mut answer = Self { released: counts.released, withheld: counts.withheld, ..Self::default() };
+        for (field, count) in &counts.fields {
+            for (list, times) in [
+                (&mut answer.shown, count.shown),
+                (&mut answer.masked, count.masked),
+                (&mut answer.hidden, count.hidden),
+            ] {
+                if times > 0 && list.len() < LIST_CAP {
+                    list.push(clean(field, NAME_CAP));
+                } else if times > 0 {
+                    answer.capped = true;
+                }
+            }
+        }
+        answer.keys = counts.keys.iter().take(KEYS_CAP).map(|key| clean(&unescaped(key), NAME_CAP)).collect();
+        answer.capped |= counts.keys.len() > KEYS_CAP;
+        answer.unknown = names(&counts.unknown, &mut answer.capped);
+        answer.grants = names(&counts.grants, &mut answer.capped);
+        answer
+    }
+}
+
+fn names<'n, T: AsRef<str> + 'n>(names: impl IntoIterator<Item = &'n T>, capped: &mut bool) -> Vec<String> {
+    let mut names = names.into_iter();
+    let kept = names.by_ref().take(LIST_CAP).map(|name| clean(name.as_ref(), NAME_CAP)).collect();
+    *capped |= names.next().is_some();
+    kept
+}
+
+/// A record key, which comes as JSON text without quotes, as the text it means.
+fn unescaped(key: &str) -> Cow<'_, str> {
+    if !key.contains('\\') {
+        return key.into();
+    }
+    serde_json::from_str(&format!("\"{key}\"")).map_or(key.into(), Cow::Owned)
+}
+
+/// Longest name: of a principal, a role, a field, a record key.
+pub(super) const NAME_CAP: usize = 128;
+/// Longest path.
+const PATH_CAP: usize = 512;
+/// Longest issuer.
+const URL_CAP: usize = 256;
+/// Longest reason.
+const REASON_CAP: usize = 512;
+/// Longest list of names.
+const LIST_CAP: usize = 256;
+/// How many record keys are kept; their number is kept in any case.
+const KEYS_CAP: usize = 100;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Lints: a policy that can be served, and in which something is probably not meant.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::base::{Diagnostic, Severity};
+use crate::rewrite::Access;
+
+use super::model::{PermissionTable, Tables};
+use super::operation::Action;
+use super::source::{Documents, Mark, did_you_mean};
+use super::syntax::PolicySet;
+
+/// Warns about what looks like a mistake.
+pub(super) fn lint(documents: &Documents, set: &PolicySet, tables: &Tables) {
+    // Beside errors, what looks odd may only be their consequence.
+    let quiet = documents.has_errors();
+    let lint = Lint { documents, set, tables, quiet };
+    lint.labels();
+    lint.roles();
+    lint.permissions();
+    lint.conditions();
+    lint.public_routes();
+}
+
+struct Lint<'a> {
+    documents: &'a Documents,
+    set: &'a PolicySet,
+    tables: &'a Tables,
+    quiet: bool,
+}
+
+impl Lint<'_> {
+    fn warn(&self, code: &'static str, message: String, help: &str, mark: Mark) {
+        if self.quiet {
+            return;
+        }
+        let diagnostic = Diagnostic::warning(code, message).at(self.documents.place(mark));
+        self.documents.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
+    }
+
+    fn labels(&self) {
+        for (index, label) in self.set.labels.iter().enumerate() {
+            let used = self.tables.resources.iter().any(|r| r.fields.iter().any(|f| f.label == index));
+            if !used {
+                let message = format!("no field has the label `{}`", label.text);
+                self.warn("unused-label", message, "", label.mark);
+            }
+        }
+    }
+
+    fn roles(&self) {
+        let mut held: HashSet<u32> = self.tables.bindings.iter().map(|binding| binding.role).collect();
+        for role in &self.tables.roles {
+            held.extend(&role.inherits);
+        }
+        for test in &self.set.tests {
+            held.extend(test.principal.roles.iter().filter_map(|name| self.tables.role_ids.get(&name.text)));
+        }
+        for (id, role) in self.set.roles.iter().enumerate() {
+            if !held.contains(&(id as u32)) {
+                self.warn(
+                    "unbound-role",
+                    format!("nobody holds the role `{}`", role.name.text),
+                    "add a binding, or remove the role; API keys can also name it",
+                    role.name.mark,
+                );
+            }
+        }
+    }
+
+    fn permissions(&self) {
+        let used: BTreeMap<(usize, &Action), ()> =
+            self.tables.routes.iter().filter_map(|r| r.about.as_ref()).map(|(a, r)| ((*r, a), ())).collect();
+        for permission in &self.tables.permissions {
+            let releases = permission.access.iter().any(|s| !matches!(s.access, Access::Hide));
+            let reads =
+                permission.actions.iter().any(|a| matches!(a, Action::List | Action::Read | Action::Export));
+            if reads && !releases && !permission.unknown_shown {
+                let message = "this permission releases records without any field".to_owned();
+                self.warn("shows-nothing", message, "add `fields: { show: … }`", permission.mark);
+            }
+            self.edits(permission);
+            for action in &permission.actions {
+                self.action(permission, action, used.contains_key(&(permission.resource, action)));
+            }
+        }
+    }
+
+    /// `edit` without sight of the field has no effect (rule 9).
+    fn edits(&self, permission: &PermissionTable) {
+        if permission.write_only {
+            return;
+        }
+        let mine = self.tables.permissions_of(&[permission.role]);
+        for selector in permission.edit.iter().filter(|s| matches!(s.access, Access::Show)) {
+            let creates = permission.actions.contains(&Action::Create);
+            let seen = mine.iter().filter_map(|id| self.tables.permissions.get(*id as usize)).any(|other| {
+                other.resource == permission.resource
+                    && other
+                        .access
+                        .iter()
+                        .any(|s| s.path.is_prefix_of(&selector.path) && matches!(s.access, Access::Show))
+            });
+            if !seen && !creates {
+                self.documents.push(
+                    Diagnostic::error(
+                        "edit-without-show",
+                        format!("`{}` may be edited and is not shown in clear", selector.path),
+                    )
+                    .help("show it as well, or say `write_only: true`")
+                    .at(self.documents.place(permission.mark)),
+                );
+            }
+            let decides = permission.when.as_ref().is_some_and(|when| {
+                when.slots()
+                    .iter()
+                    .any(|slot| slot.is_prefix_of(&selector.path) || selector.path.is_prefix_of(slot))
+            });
+            if decides && permission.actions.iter().any(super::compile::writes_one) {
+                self.warn(
+                    "edits-what-decides",
+                    format!(
+                        "the condition reads `{}`, so this permission does not let it be changed",
+                        selector.path
+                    ),
+                    "a permission without that condition can",
+                    permission.mark,
+                );
+            }
+        }
+    }
+
+    fn action(&self, permission: &PermissionTable, action: &Action, routed: bool) {
+        let Action::Named(name) = action else { return };
+        if routed {
+            return;
+        }
+        let known: Vec<&str> = self
+            .tables
+            .routes
+            .iter()
+            .filter_map(|route| route.about.as_ref())
+            .map(|(action, _)| action.name())
+            .chain(["list", "read", "create", "update", "delete", "export"])
+            .collect();
+        let message = format!("no route has the action `{name}` on this resource");
+        let diagnostic =
+            Diagnostic::error("unknown-action", message).at(self.documents.place(permission.mark));
+        let help = did_you_mean(name, known.iter().copied())
+            .unwrap_or_else(|| "add a route with this action, or remove it".to_owned());
+        self.documents.push(diagnostic.help(help));
+    }
+
+    fn conditions(&self) {
+        for permission in &self.tables.permissions {
+            let Some(when) = &permission.when else { continue };
+            if let Some(always) = when.constant() {
+                let message = format!("the condition is always {always}");
+                self.warn("constant-condition", message, "", permission.mark);
+            }
+            let Some(table) = self.tables.resources.get(permission.resource) else { continue };
+            for slot in when.slots() {
+                let known = table.label_at(slot).is_some()
+                    || table.fields.iter().any(|field| slot.is_prefix_of(&field.path))
+                    || table.key.as_ref() == Some(slot)
+                    || table
+                        .relations
+                        .iter()
+                        .any(|(path, _)| path.is_prefix_of(slot) || slot.is_prefix_of(path));
+                if !known {
+                    let message =
+                        format!("the condition reads `{slot}`, which `{}` does not list", table.name);
+                    let fields = table.fields.iter().map(|field| field.text.as_ref());
+                    let help = did_you_mean(&slot.to_string(), fields).unwrap_or_default();
+                    self.warn("unlisted-field", message, &help, permission.mark);
+                }
+            }
+        }
+    }
+
+    /// policy.md: "A public route passes bytes untouched and is listed by `check` under that name."
+    fn public_routes(&self) {
+        for route in self.set.apis.iter().flat_map(|api| &api.routes).filter(|route| route.public) {
+            let message = format!("public route: `{}` passes untouched, for everybody", route.pattern.text);
+            let mut diagnostic = Diagnostic::warning("public-route", message);
+            diagnostic.severity = Severity::Note;
+            self.documents.push(diagnostic.at(self.documents.place(route.pattern.mark)));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Resources: labelled places and relations.
+
+use std::collections::HashMap;
+
+use crate::base::Diagnostic;
+use crate::rewrite::{Path, Step};
+
+use super::Compiler;
+use crate::policy::model::{LabelledField, ResourceTable};
+use crate::policy::source::{Mark, Word};
+use crate::policy::syntax::Resource;
+
+impl Compiler<'_> {
+    pub(super) fn resources(&mut self) {
+        let set = self.set;
+        for (index, resource) in set.resources.iter().enumerate() {
+            self.resource_ids.entry(resource.name.text.clone()).or_insert(index);
+        }
+        for resource in &set.resources {
+            let table = self.resource_table(resource);
+            self.tables.resources.push(table);
+        }
+    }
+
+    fn resource_table(&self, resource: &Resource) -> ResourceTable {
+        let key = resource.key.as_ref().and_then(|key| {
+            let path = self.field_path(key)?;
+            if !path.is_singular() {
+                self.documents.error("bad-key-path", "the key of a record is one place", key.mark);
+                return None;
+            }
+            Some(path)
+        });
+        let relations: Vec<_> = resource
+            .relations
+            .iter()
+            .filter_map(|(place, target)| {
+                let path = self.plain_place(place);
+                let target = self.resource(target);
+                Some((path?, target?))
+            })
+            .collect();
+        let fields =
+            self.labelled_fields(resource, &relations.iter().map(|(path, _)| path).collect::<Vec<_>>());
+        ResourceTable {
+            name: resource.name.text.clone(),
+            key,
+            fields,
+            relations,
+            unknown_shown: resource.unknown_shown,
+            permissions: Vec::new(),
+        }
+    }
+
+    fn labelled_fields(&self, resource: &Resource, relations: &[&Path]) -> Vec<LabelledField> {
+        let mut fields = Vec::new();
+        let mut first: HashMap<Path, Mark> = HashMap::new();
+        for (label, field) in &resource.fields {
+            let (label_id, path) = (self.label(label), self.plain_place(field));
+            let (Some(label_id), Some(path)) = (label_id, path) else { continue };
+            if let Some(relation) = relations.iter().find(|relation| relation.is_prefix_of(&path)) {
+                self.documents.error_with_help(
+                    "label-below-relation",
+                    format!("`{}` lies in the related record `{relation}`", field.text),
+                    "label it under its own resource: the rules of that resource decide",
+                    field.mark,
+                );
+                continue;
+            }
+            if let Some(earlier) = first.insert(path.clone(), field.mark) {
+                self.documents.push(
+                    Diagnostic::error("labelled-twice", format!("`{}` has two labels", field.text))
+                        .at(self.documents.place(field.mark))
+                        .related(self.documents.place(earlier), "first labelled here"),
+                );
+                continue;
+            }
+            let text = path.to_string().into();
+            fields.push(LabelledField { path, text, label: label_id });
+        }
+        fields
+    }
+
+    /// A place of names, `[*]` and `.*`, not the record itself.
+    fn plain_place(&self, word: &Word) -> Option<Path> {
+        let path = self.field_path(word)?;
+        let plain =
+            path.steps().iter().all(|step| matches!(step, Step::Name(_) | Step::Elements | Step::Any));
+        if path.is_root() || !plain {
+            self.documents.error_with_help(
+                "bad-path",
+                format!("`{}` is no place of a field", word.text),
+                "write names and `[*]` for the elements of a list, such as `contracts[*].amount`",
+                word.mark,
+            );
+            return None;
+        }
+        Some(path)
+    }
+}

@@ -1,0 +1,291 @@
+//! A principal and an operation become a permit or a denial.
+//!
+//! In order: the roles the principal holds now; the guards on fields that are not met; the rights of those roles on
+//! the route (cached); the guards on actions; the values for the conditions on records.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::identity::Principal;
+use crate::rewrite::condition::{Param, ParamRoot, Params, Value};
+
+use super::assemble::{Rights, assemble};
+use super::model::{BindingTerms, GuardTable, RoleId, RouteTable};
+use super::operation::Operation;
+use super::permit::{Denial, DenialReason, Permit, PreRead, QueryRule};
+use super::plan::Plan;
+use super::router::Segment;
+use super::target;
+
+impl Plan {
+    /// Decides. The same code serves requests, policy tests, `apply` and `explain`.
+    pub fn decide(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        now: Timestamp,
+    ) -> Result<Permit, Denial> {
+        let route = self.table(operation.route).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
+        if route.facts.public {
+            return self.pass_at(operation, now);
+        }
+        let asked = Asked { principal, operation: &operation, route, now };
+        let roles = self.roles(&asked);
+        let params = self.bind(&asked, &roles);
+        let guards =
+            || route.guards.iter().filter_map(|index| Some((*index, self.tables.guards.get(*index)?)));
+        let met = |guard: &GuardTable| guard.require.is_met(&[], &params);
+        let hiding: Vec<usize> = guards()
+            .filter(|(_, guard)| guard.hides.is_some() && !met(guard))
+            .map(|(index, _)| index)
+            .collect();
+        let Some(rights) = self.rights(operation.route, route, &roles, &hiding) else {
+            return Err(self.denial_on(route, no_permission(route)));
+        };
+        // Guards come last and only take away: whoever has no right is told so, not asked for a second factor.
+        if let Some((_, guard)) = guards().find(|(_, guard)| guard.hides.is_none() && !met(guard)) {
+            let reason = DenialReason::Guard { name: guard.name.clone(), step_up: guard.step_up.clone() };
+            return Err(self.denial_on(route, reason));
+        }
+        let pre_read = match (&rights.pre_read, route.reader.and_then(|reader| self.table(reader))) {
+            (None, _) => None,
+            (Some(plan), Some(reader)) => Some(Arc::new(PreRead {
+                method: http::Method::GET,
+                path_and_query: fill(&reader.template, &operation),
+                plan: plan.clone(),
+            })),
+            (Some(_), None) => return Err(self.denial_on(route, no_permission(route))),
+        };
+        Ok(Permit {
+            id: decision_id(now),
+            policy_version: self.version.clone(),
+            route: route.facts.clone(),
+            operation: Arc::new(operation),
+            roles: rights.roles.clone(),
+            rewrite: rights.rewrite.clone(),
+            params,
+            write: rights.write.clone(),
+            query: rights.query.clone(),
+            pre_read,
+            limits: rights.limits.clone(),
+            rules: rights.rules.clone(),
+        })
+    }
+
+    /// Leave to pass a public route's request untouched, without a principal.
+    pub fn pass(&self, operation: Operation, now: Timestamp) -> Result<Permit, Denial> {
+        let route = self.table(operation.route).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
+        if route.facts.public {
+            self.pass_at(operation, now)
+        } else {
+            Err(self.denial_on(route, no_permission(route)))
+        }
+    }
+
+    fn pass_at(&self, operation: Operation, now: Timestamp) -> Result<Permit, Denial> {
+        let route = self.table(operation.route).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
+        Ok(Permit {
+            id: decision_id(now),
+            policy_version: self.version.clone(),
+            route: route.facts.clone(),
+            operation: Arc::new(operation),
+            roles: Arc::default(),
+            rewrite: self.nothing.clone(),
+            params: Arc::default(),
+            write: None,
+            query: Arc::new(QueryRule::default()),
+            pre_read: None,
+            limits: Arc::default(),
+            rules: Arc::default(),
+        })
+    }
+
+    fn rights(
+        &self,
+        index: usize,
+        route: &RouteTable,
+        roles: &[RoleId],
+        hiding: &[usize],
+    ) -> Option<Arc<Rights>> {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let mut key = Vec::with_capacity(2 + roles.len() + hiding.len());
+        key.extend([number(index), number(roles.len())]);
+        key.extend(roles);
+        key.extend(hiding.iter().map(|guard| number(*guard)));
+        self.rights.get_or_make(&key, || assemble(&self.tables, route, roles, hiding).map(Arc::new))
+    }
+
+    /// The roles a principal holds now, sorted, each once.
+    fn roles(&self, asked: &Asked<'_>) -> Vec<RoleId> {
+        let principal = asked.principal;
+        let mut roles: Vec<RoleId> =
+            principal.roles().iter().filter_map(|name| self.tables.role_ids.get(name).copied()).collect();
+        let bound = &self.tables.bound;
+        let named = bound.by_user.get(principal.id()).into_iter();
+        let named = named.chain(principal.groups().iter().filter_map(|group| bound.by_group.get(group)));
+        // Conditions of bindings see the roles given directly: the others are what is being found out.
+        let mut params = None;
+        for index in named.flatten().chain(&bound.open) {
+            let Some(binding) = self.tables.bindings.get(*index as usize) else { continue };
+            let holds = binding.terms.as_ref().is_none_or(|terms| {
+                terms_hold(terms, asked)
+                    && terms.when.as_ref().is_none_or(|when| {
+                        let direct = Direct(principal.roles());
+                        when.is_met(&[], params.get_or_insert_with(|| self.bind_with(asked, &direct)))
+                    })
+            });
+            if holds {
+                roles.push(binding.role);
+            }
+        }
+        roles.sort_unstable();
+        roles.dedup();
+        roles
+    }
+
+    /// The values of principal and request that conditions read.
+    fn bind(&self, asked: &Asked<'_>, roles: &[RoleId]) -> Params {
+        self.bind_with(asked, &Held { plan: self, roles })
+    }
+
+    fn bind_with(&self, asked: &Asked<'_>, roles: &dyn RoleNames) -> Params {
+        self.params.bind(|param| match param.root {
+            ParamRoot::Principal => of_principal(asked.principal, param, roles),
+            ParamRoot::Request => of_request(asked, param),
+        })
+    }
+}
+
+/// Who asks for what, when.
+struct Asked<'a> {
+    principal: &'a Principal,
+    operation: &'a Operation,
+    route: &'a RouteTable,
+    now: Timestamp,
+}
+
+/// The roles that conditions see.
+trait RoleNames {
+    fn value(&self) -> Value;
+}
+
+struct Direct<'r>(&'r [Arc<str>]);
+
+impl RoleNames for Direct<'_> {
+    fn value(&self) -> Value {
+        Value::texts(self.0)
+    }
+}
+
+struct Held<'r> {
+    plan: &'r Plan,
+    roles: &'r [RoleId],
+}
+
+impl RoleNames for Held<'_> {
+    fn value(&self) -> Value {
+        let tables = &self.plan.tables;
+        Value::texts(self.roles.iter().filter_map(|id| tables.roles.get(*id as usize)).map(|role| &role.name))
+    }
+}
+
+fn terms_hold(terms: &BindingTerms, asked: &Asked<'_>) -> bool {
+    let ip = canonical(asked.principal.ip());
+    terms.expires.is_none_or(|end| asked.now < end)
+        && (terms.hours.is_empty() || terms.hours.iter().any(|hours| hours.contain(asked.now)))
+        && (terms.networks.is_empty() || terms.networks.iter().any(|network| network.contains(&ip)))
+}
+
+/// An IPv4 address that came over an IPv6 socket is an IPv4 address (RFC 4291 section 2.5.5.2).
+fn canonical(ip: std::net::IpAddr) -> std::net::IpAddr {
+    ip.to_canonical()
+}
+
+fn of_principal(principal: &Principal, param: &Param, roles: &dyn RoleNames) -> Option<Value> {
+    let (first, below) = param.path.split_first()?;
+    if first.as_ref() == "claims" {
+        return if below.is_empty() {
+            Value::from_parsed(&serde_json::Value::Object(principal.claims().clone())).ok()
+        } else {
+            Value::below(principal.claims(), below)
+        };
+    }
+    if !below.is_empty() {
+        return None;
+    }
+    match first.as_ref() {
+        "id" => Some(Value::text(principal.id())),
+        "name" => principal.name().map(Value::text),
+        "groups" => Some(Value::texts(principal.groups())),
+        "roles" => Some(roles.value()),
+        "ip" => Some(Value::text(canonical(principal.ip()).to_string())),
+        "mfa" => Some(Value::Bool(principal.mfa())),
+        "method" => Some(Value::text(principal.method().name())),
+        _ => None,
+    }
+}
+
+fn of_request(asked: &Asked<'_>, param: &Param) -> Option<Value> {
+    let (first, below) = param.path.split_first()?;
+    let operation = asked.operation;
+    match (first.as_ref(), below) {
+        ("method", []) => Some(Value::text(operation.method().as_str())),
+        ("path", []) => Some(Value::text(operation.path())),
+        ("query", []) => {
+            let mut members: Vec<(Arc<str>, Value)> = Vec::new();
+            for (name, value) in operation.query() {
+                if members.iter().any(|(known, _)| known.as_ref() == name) {
+                    return None;
+                }
+                members.push((name.as_str().into(), Value::text(value.as_str())));
+            }
+            Some(Value::Map(members.into()))
+        }
+        ("query", [name]) => {
+            let mut values = operation.query().iter().filter(|(known, _)| **known == **name);
+            let first = values.next()?;
+            // Given twice: nobody knows which one the upstream takes.
+            if values.next().is_some() { None } else { Some(Value::text(first.1.as_str())) }
+        }
+        ("action", []) => asked.route.about.as_ref().map(|(action, _)| Value::text(action.name())),
+        ("resource", []) => asked.route.facts.resource.as_ref().map(|name| Value::Text(name.clone())),
+        ("time", []) => Some(Value::Time(asked.now)),
+        _ => None,
+    }
+}
+
+fn no_permission(route: &RouteTable) -> DenialReason {
+    match (&route.about, &route.facts.resource) {
+        (Some((action, _)), Some(resource)) => {
+            DenialReason::NoPermission { action: action.clone(), resource: resource.clone() }
+        }
+        _ => DenialReason::NoRoute,
+    }
+}
+
+/// The reader's path with the parameters of the write.
+fn fill(template: &[Segment], operation: &Operation) -> String {
+    let mut path = String::new();
+    for segment in template {
+        path.push('/');
+        match segment {
+            Segment::Text(text) => target::write_segment(text, &mut path),
+            Segment::Param { before, name, after } => {
+                target::write_segment(before, &mut path);
+                if let Some((_, value)) = operation.params().iter().find(|(known, _)| known == name) {
+                    target::write_segment(value, &mut path);
+                }
+                target::write_segment(after, &mut path);
+            }
+        }
+    }
+    path
+}
+
+/// Sorts by time (RFC 9562 section 5.7).
+fn decision_id(now: Timestamp) -> uuid::Uuid {
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+    uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+}

@@ -1,0 +1,127 @@
+//! Policy files from a directory to a plan.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::base::{Diagnostic, Place, Report};
+
+use super::compile::{Compiled, Purpose, compile};
+use super::keys::MaskKeys;
+use super::plan::Plan;
+use super::source::{Documents, Mark};
+use super::syntax::PolicySet;
+
+/// A policy that was read: what it says, what it compiles to, and what is to be said about it.
+pub struct Loaded {
+    /// The files as written.
+    pub set: PolicySet,
+    /// The compiled policy; `None` if anything is wrong with it.
+    pub plan: Option<Plan>,
+    /// Everything that was noticed, sorted by place.
+    pub report: Report,
+    documents: Documents,
+}
+
+impl Plan {
+    /// Reads policy files and compiles them for serving. Directories stand for their `*.yaml` files. Warnings are
+    /// returned beside the plan.
+    pub fn load(paths: &[PathBuf], keys: &MaskKeys) -> Result<(Self, Report), Report> {
+        let loaded = Loaded::read(paths, keys, Purpose::Serve);
+        match loaded.plan {
+            Some(plan) => Ok((plan, loaded.report)),
+            None => Err(loaded.report),
+        }
+    }
+}
+
+impl Loaded {
+    /// Reads policy files. Directories stand for their `*.yaml` files.
+    pub fn read(paths: &[PathBuf], keys: &MaskKeys, purpose: Purpose) -> Self {
+        let mut documents = Documents::new();
+        let mut files = Vec::new();
+        for path in paths {
+            match files_of(path) {
+                Ok(found) => files.extend(found),
+                Err(error) => documents.push(Diagnostic::error(
+                    "unreadable-file",
+                    format!("cannot read `{}`: {error}", path.display()),
+                )),
+            }
+        }
+        files.sort();
+        files.dedup();
+        if files.is_empty() && !documents.has_errors() {
+            documents.push(
+                Diagnostic::error("no-policy", "there are no policy files")
+                    .help("name a directory that holds `*.yaml` files, or the files"),
+            );
+        }
+        let mut set = PolicySet::default();
+        for file in &files {
+            if let Some(root) = documents.read(file) {
+                set.add(&documents, &root);
+            }
+        }
+        Self::compile(documents, set, keys, purpose)
+    }
+
+    /// Where something of [`Loaded::set`] stands.
+    pub fn place_of(&self, mark: Mark) -> Place {
+        self.documents.place(mark)
+    }
+
+    /// Compiles policy texts, given with names, as if they were files.
+    pub fn from_texts(texts: &[(&str, &str)], keys: &MaskKeys, purpose: Purpose) -> Self {
+        let mut documents = Documents::new();
+        let mut set = PolicySet::default();
+        for (name, text) in texts {
+            if let Some(root) = documents.parse(Arc::from(*name), Arc::from(*text)) {
+                set.add(&documents, &root);
+            }
+        }
+        Self::compile(documents, set, keys, purpose)
+    }
+
+    fn compile(documents: Documents, set: PolicySet, keys: &MaskKeys, purpose: Purpose) -> Self {
+        set.refuse_duplicates(&documents);
+        let Compiled { tables, router, params } = compile(&documents, &set, keys, purpose);
+        super::check::lint(&documents, &set, &tables);
+        let version = version(&documents);
+        let plan = (!documents.has_errors()).then(|| Plan::new(version, tables, router, params));
+        let report = documents.take_report();
+        Self { set, plan, report, documents }
+    }
+}
+
+/// The `*.yaml` files of a directory, sorted; a file stands for itself. The configuration of the deployment is no
+/// policy, also where it lies beside it.
+fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let path = entry?.path();
+        let yaml = path.extension().is_some_and(|extension| extension == "yaml");
+        if yaml && path.file_name().is_some_and(|name| name != "fieldgate.yaml") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Names the texts of all files: the same policy has the same version wherever its directory lies.
+fn version(documents: &Documents) -> Arc<str> {
+    let mut hash = Sha256::new();
+    for (name, text) in documents.texts() {
+        let name = Path::new(name).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        for part in [name.as_ref(), text] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}

@@ -1,0 +1,241 @@
+//! The tables of a compiled policy: names have become indexes, texts have become paths, predicates and masks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::rewrite::condition::Predicate;
+use crate::rewrite::mask::Mask;
+use crate::rewrite::{Format, Path, Selector};
+
+use super::operation::Action;
+use super::permit::{LimitRule, RouteFacts, UneditableRule};
+use super::router::Segment;
+use super::source::Mark;
+use super::syntax::PartKind;
+use super::syntax::units::Hours;
+
+/// Index of a resource.
+pub(super) type ResourceId = usize;
+/// Index of a permission.
+pub(super) type PermissionId = u32;
+/// Index of a role.
+pub(super) type RoleId = u32;
+
+/// A record type.
+#[derive(Debug)]
+pub(super) struct ResourceTable {
+    pub(super) name: Arc<str>,
+    pub(super) key: Option<Path>,
+    /// Every labelled place, in the order it is written.
+    pub(super) fields: Vec<LabelledField>,
+    pub(super) relations: Vec<(Path, ResourceId)>,
+    pub(super) unknown_shown: bool,
+    /// The permissions on it.
+    pub(super) permissions: Vec<PermissionId>,
+}
+
+impl ResourceTable {
+    /// The label that holds at a place: that of the longest labelled path above or at it.
+    pub(super) fn label_at(&self, path: &Path) -> Option<usize> {
+        self.fields
+            .iter()
+            .filter(|field| field.path.is_prefix_of(path))
+            .max_by_key(|field| field.path.steps().len())
+            .map(|field| field.label)
+    }
+}
+
+/// A place with a label.
+#[derive(Debug)]
+pub(super) struct LabelledField {
+    pub(super) path: Path,
+    pub(super) text: Arc<str>,
+    /// Index among the labels.
+    pub(super) label: usize,
+}
+
+/// A permission, ready to become a grant.
+#[derive(Debug)]
+pub(super) struct PermissionTable {
+    /// `roles.sales.permissions[0]`.
+    pub(super) name: Arc<str>,
+    pub(super) mark: Mark,
+    /// `policy.yaml:17`.
+    pub(super) place: Arc<str>,
+    pub(super) role: RoleId,
+    pub(super) resource: ResourceId,
+    pub(super) actions: Vec<Action>,
+    pub(super) when: Option<Arc<Predicate>>,
+    /// Access at every labelled place and every place a selector names.
+    pub(super) access: Vec<Selector>,
+    /// Whether members nobody labelled pass.
+    pub(super) unknown_shown: bool,
+    /// Places that may be set, as access: `Show` where they may.
+    pub(super) edit: Vec<Selector>,
+    pub(super) write_only: bool,
+    /// Places that may be queried, where the permission says so itself.
+    pub(super) query: Option<Vec<Selector>>,
+}
+
+/// A role.
+#[derive(Debug)]
+pub(super) struct RoleTable {
+    pub(super) name: Arc<str>,
+    pub(super) inherits: Vec<RoleId>,
+    pub(super) permissions: Vec<PermissionId>,
+}
+
+/// Who holds a role, and when. Users and groups are in the index of the plan.
+#[derive(Debug)]
+pub(super) struct BindingTable {
+    pub(super) role: RoleId,
+    /// What restricts it; most bindings have none.
+    pub(super) terms: Option<Box<BindingTerms>>,
+}
+
+/// What must hold beside being named.
+#[derive(Debug)]
+pub(super) struct BindingTerms {
+    pub(super) when: Option<Arc<Predicate>>,
+    pub(super) expires: Option<Timestamp>,
+    pub(super) hours: Vec<Hours>,
+    pub(super) networks: Vec<IpNet>,
+}
+
+/// Bindings by whom they name.
+#[derive(Debug, Default)]
+pub(super) struct BindingIndex {
+    pub(super) by_user: HashMap<Arc<str>, Vec<u32>>,
+    pub(super) by_group: HashMap<Arc<str>, Vec<u32>>,
+    /// Those that name nobody: their condition decides.
+    pub(super) open: Vec<u32>,
+}
+
+/// A guard.
+#[derive(Debug)]
+pub(super) struct GuardTable {
+    pub(super) name: Arc<str>,
+    pub(super) place: Arc<str>,
+    /// Empty: all.
+    pub(super) actions: Vec<Action>,
+    /// Empty: all.
+    pub(super) resources: Vec<ResourceId>,
+    pub(super) require: Arc<Predicate>,
+    pub(super) step_up: Option<Arc<str>>,
+    /// What it hides, by resource; `None`: it refuses the request.
+    pub(super) hides: Option<HashMap<ResourceId, Vec<Selector>>>,
+}
+
+/// A limit and whom it concerns.
+#[derive(Debug)]
+pub(super) struct LimitTable {
+    pub(super) rule: Arc<LimitRule>,
+    /// Empty: everybody.
+    pub(super) roles: Vec<RoleId>,
+    /// Empty: all.
+    pub(super) resources: Vec<ResourceId>,
+    /// Empty: all.
+    pub(super) actions: Vec<Action>,
+}
+
+/// A requirement of a route on the request beside method and path.
+#[derive(Debug)]
+pub(super) struct RouteWhen {
+    pub(super) kind: PartKind,
+    /// Name of the parameter, query parameter or header.
+    pub(super) name: Arc<str>,
+    /// Place in the body.
+    pub(super) path: Option<Path>,
+    /// Any of these texts.
+    pub(super) values: Vec<Arc<str>>,
+}
+
+/// A route.
+#[derive(Debug)]
+pub(super) struct RouteTable {
+    pub(super) facts: Arc<RouteFacts>,
+    pub(super) method: http::Method,
+    pub(super) template: Vec<Segment>,
+    pub(super) when: Vec<RouteWhen>,
+    /// Action and resource; `None`: public.
+    pub(super) about: Option<(Action, ResourceId)>,
+    pub(super) format: Format,
+    /// Where the records are; `None`: nowhere.
+    pub(super) records: Option<Path>,
+    pub(super) keep: Vec<Path>,
+    pub(super) total: Option<Path>,
+    pub(super) remove_total: bool,
+    pub(super) hold_for_total: Option<usize>,
+    /// Where the records are in the request body.
+    pub(super) body: Option<Path>,
+    pub(super) on_uneditable: UneditableRule,
+    pub(super) query: RouteQuery,
+    /// The route that reads the record this one writes.
+    pub(super) reader: Option<usize>,
+    /// The guards that may concern it.
+    pub(super) guards: Vec<usize>,
+}
+
+/// What query parameters of a route mean.
+#[derive(Debug, Default)]
+pub(super) struct RouteQuery {
+    pub(super) select: Option<Arc<str>>,
+    pub(super) sort: Option<Arc<str>>,
+    pub(super) filter: Vec<Arc<str>>,
+    pub(super) search: Vec<Arc<str>>,
+    pub(super) page_size: Option<(Arc<str>, u64)>,
+    pub(super) pass: Vec<Arc<str>>,
+}
+
+/// The tables of a policy.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) labels: Vec<Arc<str>>,
+    pub(super) resources: Vec<ResourceTable>,
+    pub(super) masks: HashMap<Arc<str>, Arc<Mask>>,
+    pub(super) roles: Vec<RoleTable>,
+    pub(super) role_ids: HashMap<Arc<str>, RoleId>,
+    pub(super) permissions: Vec<PermissionTable>,
+    pub(super) bindings: Vec<BindingTable>,
+    pub(super) bound: BindingIndex,
+    pub(super) guards: Vec<GuardTable>,
+    pub(super) limits: Vec<LimitTable>,
+    pub(super) routes: Vec<RouteTable>,
+}
+
+impl Tables {
+    /// The permissions of roles and of all they inherit from, each once, in the order of the policy.
+    pub(super) fn permissions_of(&self, roles: &[RoleId]) -> Vec<PermissionId> {
+        let mut seen = std::collections::HashSet::new();
+        let mut open: Vec<RoleId> = roles.to_vec();
+        let mut found = Vec::new();
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            if let Some(role) = self.roles.get(id as usize) {
+                open.extend(&role.inherits);
+                found.extend(&role.permissions);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Those of the permissions that are about an action on a resource.
+    pub(super) fn about<'t>(
+        &'t self,
+        permissions: &'t [PermissionId],
+        resource: ResourceId,
+        action: &'t Action,
+    ) -> impl Iterator<Item = &'t PermissionTable> + 't {
+        permissions
+            .iter()
+            .filter_map(|id| self.permissions.get(*id as usize))
+            .filter(move |permission| permission.resource == resource && permission.actions.contains(action))
+    }
+}

@@ -1,0 +1,339 @@
+//! The section `apis`.
+
+use super::units;
+use super::{Documents, Fields, Mark, Node, Value, Word, items, members, word};
+use crate::policy::source::words;
+
+/// One upstream HTTP API.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Its name, by which `fieldgate.yaml` gives it an address.
+    pub name: Word,
+    /// How it says no.
+    pub denial: Option<Denials>,
+    /// What it can do.
+    pub routes: Vec<Route>,
+    /// Keys that are read and not acted on yet.
+    pub later: Vec<(&'static str, Mark)>,
+}
+
+/// How an api says no.
+#[derive(Clone, Debug)]
+pub struct Denials {
+    /// The status for every denial.
+    pub status: Option<(u64, Mark)>,
+    /// The template of the body.
+    pub body: Option<Word>,
+    /// The content type of the body.
+    pub content_type: Option<Word>,
+}
+
+/// What one kind of request means.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Where it stands.
+    pub mark: Mark,
+    /// Method and path template.
+    pub pattern: Word,
+    /// Whether the letters of the template match in any case.
+    pub ignore_case: bool,
+    /// Further requirements on the request.
+    pub when: Vec<WhenPart>,
+    /// Whether anybody may use it, untouched.
+    pub public: bool,
+    /// The action.
+    pub action: Option<Word>,
+    /// The resource.
+    pub resource: Option<ResourceOf>,
+    /// Where the records are in the answer.
+    pub records: Option<Word>,
+    /// What of the rest may pass.
+    pub envelope: Envelope,
+    /// Longest answer held for an exact total, in bytes.
+    pub hold_for_total: Option<u64>,
+    /// Where the records are in the request's body.
+    pub body: Option<Word>,
+    /// What happens with fields that may not be set.
+    pub on_uneditable: Option<Uneditable>,
+    /// What query parameters mean.
+    pub query: Option<QueryParts>,
+    /// The format of the answer.
+    pub format: Format,
+    /// Request headers that pass.
+    pub request_headers: Vec<Word>,
+    /// Answer headers that pass.
+    pub response_headers: Vec<Word>,
+    /// Keys that are read and not acted on yet.
+    pub later: Vec<(&'static str, Mark)>,
+}
+
+/// What happens with a field that may not be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uneditable {
+    /// The request is refused.
+    Refuse,
+    /// The field is taken out.
+    Strip,
+    /// The old value is put in its place.
+    Restore,
+}
+
+/// A part of a request.
+#[derive(Clone, Debug)]
+pub struct RoutePart {
+    /// Which part.
+    pub kind: PartKind,
+    /// Its name, or the path in the body.
+    pub name: Word,
+}
+
+/// The kinds of request parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PartKind {
+    /// A parameter of the path template.
+    Path,
+    /// A query parameter.
+    Query,
+    /// A header.
+    Header,
+    /// A place in a JSON body.
+    Body,
+}
+
+/// A request part and the texts it may be.
+#[derive(Clone, Debug)]
+pub struct WhenPart {
+    /// The part.
+    pub part: RoutePart,
+    /// Any of these.
+    pub values: Vec<Word>,
+}
+
+/// Where a route's resource comes from.
+#[derive(Clone, Debug)]
+pub enum ResourceOf {
+    /// Always this one.
+    Fixed(Word),
+    /// The request says it; what is not in the map is denied.
+    Mapped {
+        /// Where the request says it.
+        at: RoutePart,
+        /// Text and resource.
+        map: Vec<(Word, Word)>,
+    },
+    /// From an earlier request.
+    Remembered(Mark),
+}
+
+/// What of an answer outside the records may pass.
+#[derive(Clone, Debug, Default)]
+pub struct Envelope {
+    /// Members of the root, or JSONPaths.
+    pub keep: Vec<Word>,
+    /// Where the number of records stands.
+    pub total: Option<Word>,
+    /// Whether a total that would have to be known too early is removed instead of set to `null`.
+    pub remove_total: bool,
+}
+
+/// What query parameters mean.
+#[derive(Clone, Debug, Default)]
+pub struct QueryParts {
+    /// Lists the wanted fields.
+    pub select: Option<Word>,
+    /// Names the sorting fields.
+    pub sort: Option<Word>,
+    /// Parameters named like the field they filter by.
+    pub filter: Vec<Word>,
+    /// Free-text search.
+    pub search: Vec<Word>,
+    /// The page size: parameter and largest value.
+    pub page_size: Option<(Word, u64)>,
+    /// Parameters that pass unread.
+    pub pass: Vec<Word>,
+}
+
+/// The format of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// A JSON text a line.
+    Ndjson,
+    /// JSON text sequences.
+    JsonSeq,
+    /// Server-sent events.
+    Sse,
+    /// Separated values: delimiter.
+    Csv(u8),
+}
+
+pub(super) fn api(documents: &Documents, name: &Word, node: &Node) -> Option<Api> {
+    let fields = Fields::of(documents, node, "an api")?;
+    let denial = fields.node("denial").and_then(|node| denials(documents, node));
+    let mut later = Vec::new();
+    if let Some(node) = fields.node("origin") {
+        later.push(("origin", node.mark));
+    }
+    let mut routes = Vec::new();
+    if let Some(node) = fields.node("routes") {
+        routes.extend(items(documents, node, "`routes`").iter().filter_map(|item| route(documents, item)));
+    }
+    fields.finish();
+    Some(Api { name: name.clone(), denial, routes, later })
+}
+
+fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
+    let fields = Fields::of(documents, node, "`denial`")?;
+    let status = fields
+        .node("status")
+        .and_then(|node| crate::policy::source::number(documents, node).map(|status| (status, node.mark)));
+    let denials = Denials { status, body: fields.text("body"), content_type: fields.text("content_type") };
+    fields.finish();
+    Some(denials)
+}
+
+fn route(documents: &Documents, node: &Node) -> Option<Route> {
+    let fields = Fields::of(documents, node, "a route")?;
+    let mut later = Vec::new();
+    for key in ["rows", "type_at", "body_as", "remember", "batch"] {
+        if let Some((word, _)) = fields.entry(key) {
+            later.push((key, word.mark));
+        }
+    }
+    let pattern = fields.required_text("match");
+    let query = fields.node("query").and_then(|node| query(documents, node, &mut later));
+    let hold_for_total = fields
+        .text("hold_for_total")
+        .and_then(|text| units::accept(documents, &text, units::size(&text.text)));
+    let route = Route {
+        mark: fields.mark(),
+        pattern: pattern.clone().unwrap_or_else(|| Word { text: "".into(), mark: node.mark }),
+        ignore_case: fields.flag("ignore_case").unwrap_or(false),
+        when: fields.node("when").map(|node| when(documents, node)).unwrap_or_default(),
+        public: fields.flag("public").unwrap_or(false),
+        action: fields.text("action"),
+        resource: fields.node("resource").and_then(|node| resource_of(documents, node)),
+        records: fields.text("records"),
+        envelope: fields.node("envelope").and_then(|node| envelope(documents, node)).unwrap_or_default(),
+        hold_for_total,
+        body: fields.text("body"),
+        on_uneditable: fields.choice(
+            "on_uneditable",
+            &[("refuse", Uneditable::Refuse), ("strip", Uneditable::Strip), ("restore", Uneditable::Restore)],
+        ),
+        query,
+        format: format(&fields),
+        request_headers: fields.texts("request_headers").unwrap_or_default(),
+        response_headers: fields.texts("response_headers").unwrap_or_default(),
+        later,
+    };
+    fields.finish();
+    pattern.map(|_| route)
+}
+
+fn format(fields: &Fields<'_>) -> Format {
+    let chosen = fields.choice(
+        "format",
+        &[("json", 0_u8), ("ndjson", 1), ("json-seq", 2), ("sse", 3), ("csv", b','), ("tsv", b'\t')],
+    );
+    match chosen {
+        None | Some(0) => Format::Json,
+        Some(1) => Format::Ndjson,
+        Some(2) => Format::JsonSeq,
+        Some(3) => Format::Sse,
+        Some(delimiter) => Format::Csv(delimiter),
+    }
+}
+
+fn when(documents: &Documents, node: &Node) -> Vec<WhenPart> {
+    let mut parts = Vec::new();
+    for (key, value) in members(documents, node, "`when` of a route") {
+        if let Some(part) = part(documents, key) {
+            parts.push(WhenPart { part, values: words(documents, value) });
+        }
+    }
+    parts
+}
+
+fn resource_of(documents: &Documents, node: &Node) -> Option<ResourceOf> {
+    if !matches!(node.value, Value::Map(_)) {
+        return word(documents, node).map(ResourceOf::Fixed);
+    }
+    let fields = Fields::of(documents, node, "`resource`")?;
+    if let Some((word, _)) = fields.entry("remembered") {
+        fields.finish();
+        return Some(ResourceOf::Remembered(word.mark));
+    }
+    let at = fields.required_text("at").and_then(|text| part(documents, &text));
+    let mut map = Vec::new();
+    if let Some(node) = fields.required("map") {
+        for (text, resource) in members(documents, node, "`map`") {
+            if let Some(resource) = word(documents, resource) {
+                map.push((text.clone(), resource));
+            }
+        }
+    }
+    fields.finish();
+    Some(ResourceOf::Mapped { at: at?, map })
+}
+
+/// `path id`, `query q`, `header X-Module`, `body $.method`.
+fn part(documents: &Documents, text: &Word) -> Option<RoutePart> {
+    const KINDS: [(&str, PartKind); 4] = [
+        ("path", PartKind::Path),
+        ("query", PartKind::Query),
+        ("header", PartKind::Header),
+        ("body", PartKind::Body),
+    ];
+    let found = text.text.split_once(' ').and_then(|(kind, name)| {
+        let (_, kind) = KINDS.iter().find(|(word, _)| *word == kind)?;
+        let name = name.trim();
+        (!name.is_empty())
+            .then(|| RoutePart { kind: *kind, name: Word { text: name.into(), mark: text.mark } })
+    });
+    if found.is_none() {
+        documents.error_with_help(
+            "bad-request-part",
+            format!("`{}` is no part of a request", text.text),
+            "write `path NAME`, `query NAME`, `header NAME` or `body $.PATH`",
+            text.mark,
+        );
+    }
+    found
+}
+
+fn envelope(documents: &Documents, node: &Node) -> Option<Envelope> {
+    let fields = Fields::of(documents, node, "`envelope`")?;
+    let keep = fields.texts("keep").unwrap_or_default();
+    let total = fields.text("total");
+    let remove_total = fields.choice("total_unknown", &[("null", false), ("remove", true)]).unwrap_or(false);
+    fields.finish();
+    Some(Envelope { keep, total, remove_total })
+}
+
+fn query(documents: &Documents, node: &Node, later: &mut Vec<(&'static str, Mark)>) -> Option<QueryParts> {
+    let fields = Fields::of(documents, node, "`query`")?;
+    // With a dialect the other keys name parts of the request in the dialect's own way.
+    if let Some((word, _)) = fields.entry("dialect") {
+        later.push(("dialect", word.mark));
+        return None;
+    }
+    let page_size = fields.node("page_size").and_then(|node| {
+        let fields = Fields::of(documents, node, "`page_size`")?;
+        let param = fields.required_text("param");
+        let max = fields.required("max").and_then(|node| crate::policy::source::number(documents, node));
+        fields.finish();
+        Some((param?, max?))
+    });
+    let parts = QueryParts {
+        select: fields.text("select"),
+        sort: fields.text("sort"),
+        filter: fields.texts("filter").unwrap_or_default(),
+        search: fields.texts("search").unwrap_or_default(),
+        page_size,
+        pass: fields.texts("pass").unwrap_or_default(),
+    };
+    fields.finish();
+    Some(parts)
+}

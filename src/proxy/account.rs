@@ -1,0 +1,331 @@
+//! What is learned about one request, told to the audit record, the metrics and the access log alike.
+//!
+//! The pipeline writes to an [`Account`] and never reads it back. It is closed exactly once: with a refusal, with
+//! the last byte of an answer, or when it is dropped because the caller went away.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{REFERER, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::audit::{Closing, Duty, Outcome, Record};
+use crate::base::Clock;
+use crate::identity::{Peer, Principal, Unauthenticated};
+use crate::limits::{Limited, Notice};
+use crate::policy::{DenialShape, Permit, RouteFacts};
+use crate::rewrite::Counts;
+use crate::telemetry::{Access, AccessLog, Decision, Gauged, Metrics, RequestSeen, Side, UpstreamFailure};
+use crate::upstream::{UpstreamError, UpstreamResponse};
+
+use super::reject::Reject;
+
+/// The account of one request.
+pub(super) struct Account {
+    /// `None` once it is closed.
+    record: Option<Record>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    begun: Duration,
+    route: Option<Arc<RouteFacts>>,
+    decision: Decision,
+    status: StatusCode,
+    sent: u64,
+    counts: Counts,
+    line: Option<Box<Line>>,
+    _in_flight: Gauged,
+}
+
+/// What only the access log tells.
+struct Line {
+    log: AccessLog,
+    id: Uuid,
+    time: Timestamp,
+    ip: IpAddr,
+    principal: Option<Box<str>>,
+    method: Method,
+    target: Uri,
+    version: Version,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+}
+
+impl Account {
+    /// Opens the account of a request. `log` is the access log, if there is one.
+    pub(super) fn open(
+        id: Uuid,
+        peer: &Peer,
+        record: Record,
+        log: Option<&AccessLog>,
+        metrics: &Arc<Metrics>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let line = log.map(|log| {
+            Box::new(Line {
+                log: log.clone(),
+                id,
+                time: clock.now(),
+                ip: peer.addr.ip(),
+                principal: None,
+                method: Method::default(),
+                target: Uri::default(),
+                version: Version::default(),
+                referer: None,
+                user_agent: None,
+            })
+        });
+        Self {
+            record: Some(record),
+            metrics: Arc::clone(metrics),
+            clock: Arc::clone(clock),
+            begun: clock.monotonic(),
+            route: None,
+            decision: Decision::Failed,
+            // nginx's status for a caller who went away before there was an answer.
+            status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            sent: 0,
+            counts: Counts::default(),
+            line,
+            _in_flight: metrics.request_begun(),
+        }
+    }
+
+    /// The request as it came in.
+    pub(super) fn request(&mut self, head: &Parts) {
+        self.tell(|record| record.request(&head.method, head.uri.path()));
+        if let Some(line) = &mut self.line {
+            line.method = head.method.clone();
+            line.target = head.uri.clone();
+            line.version = head.version;
+            line.referer = head.headers.get(REFERER).cloned();
+            line.user_agent = head.headers.get(USER_AGENT).cloned();
+        }
+    }
+
+    /// Who asks.
+    pub(super) fn principal(&mut self, principal: &Principal) {
+        self.metrics.authentication(principal.method().name(), true);
+        self.tell(|record| record.principal(principal));
+        if let Some(line) = &mut self.line {
+            line.ip = principal.ip();
+            line.principal = Some(principal.id().into());
+        }
+    }
+
+    /// The route it matches.
+    pub(super) fn route(&mut self, route: &Arc<RouteFacts>) {
+        self.route = Some(Arc::clone(route));
+        self.tell(|record| record.route(route));
+    }
+
+    /// The policy said yes.
+    pub(super) fn permit(&mut self, permit: &Permit) {
+        let public = permit.route().public;
+        self.decision = if public { Decision::Public } else { Decision::Permitted };
+        self.route = Some(Arc::clone(permit.route()));
+        self.tell(|record| {
+            record.permit(permit);
+            record.duty(if public { Duty::Spool } else { Duty::Refuse });
+        });
+    }
+
+    /// The upstream answered.
+    pub(super) fn upstream(&mut self, answer: &UpstreamResponse) {
+        if let Some(route) = &self.route {
+            self.metrics.upstream_answered(&route.api, answer.latency());
+        }
+        let status = answer.status();
+        self.tell(|record| record.upstream_status(status));
+    }
+
+    /// The answer begins with this status.
+    pub(super) fn begins(&mut self, status: StatusCode) {
+        self.status = status;
+        self.tell(|record| record.status(status));
+    }
+
+    /// Bytes of the answer go out.
+    pub(super) fn sends(&mut self, bytes: u64) {
+        self.sent += bytes;
+    }
+
+    /// A limit stopped the answer.
+    pub(super) fn limited(&mut self, limited: &Limited) {
+        self.metrics.limit_refused(&limited.limit);
+        self.tell(|record| record.limit(limited));
+    }
+
+    /// Limits have become worth telling about; their own module has logged it.
+    pub(super) fn noticed(&mut self, notices: &[Notice]) {
+        for notice in notices {
+            let limit = Arc::clone(&notice.limit);
+            let limited =
+                Limited { limit, retry_after: Duration::ZERO, unavailable: false, remaining: Vec::new() };
+            self.tell(|record| record.limit(&limited));
+        }
+    }
+
+    /// What the answer held so far.
+    pub(super) fn counts(&mut self, counts: &Counts) {
+        self.counts.clone_from(counts);
+    }
+
+    /// The shape of refusals, where the api is known.
+    pub(super) fn shape(&self) -> Option<Arc<DenialShape>> {
+        self.route.as_ref().map(|route| Arc::clone(&route.denial))
+    }
+
+    /// The request is refused, and its answer has this status and length.
+    pub(super) fn refused(mut self, reject: &Reject, status: StatusCode, bytes: u64) -> Option<Closing> {
+        self.decision = reject.decision();
+        self.status = status;
+        self.sent = bytes;
+        self.note(reject);
+        self.tell(|record| record.status(status));
+        let outcome = match reject {
+            Reject::Denied(denial) => {
+                self.tell(|record| record.denial(denial));
+                Outcome::Denied
+            }
+            Reject::NotReleased => Outcome::Denied,
+            Reject::Framing(_)
+            | Reject::Unauthenticated(_)
+            | Reject::Limited(_)
+            | Reject::Refused(_)
+            | Reject::Slow
+            | Reject::Upstream(_)
+            | Reject::Unscreenable(_)
+            | Reject::Audit(_) => Outcome::Refused(reject.to_string()),
+        };
+        self.close(outcome)
+    }
+
+    /// All of the answer is about to have gone out.
+    pub(super) fn complete(mut self) -> Option<Closing> {
+        self.close(Outcome::Complete)
+    }
+
+    /// The answer is ended unfinished. `kind` is the reason for the metrics, `why` that for the record.
+    pub(super) fn cut(mut self, kind: &'static str, why: String) {
+        self.metrics.stream_cut(kind);
+        // The caller sees an unfinished answer whether or not this is written: nobody waits for it.
+        let _written = self.close(Outcome::Cut(why));
+    }
+
+    /// What a refusal means for the metrics of its stage.
+    fn note(&mut self, reject: &Reject) {
+        match reject {
+            Reject::Unauthenticated(error) => {
+                let method = if matches!(error, Unauthenticated::Missing) { "none" } else { "unknown" };
+                self.metrics.authentication(method, false);
+            }
+            Reject::Limited(limited) => self.limited(&limited.clone()),
+            Reject::Upstream(error) => self.upstream_failed(failure(error)),
+            Reject::Unscreenable(error) => {
+                if let Some(counts) = error.counts() {
+                    self.counts.clone_from(counts);
+                }
+            }
+            Reject::Framing(_)
+            | Reject::Denied(_)
+            | Reject::Refused(_)
+            | Reject::Slow
+            | Reject::NotReleased
+            | Reject::Audit(_) => {}
+        }
+    }
+
+    /// The upstream gave no whole answer.
+    pub(super) fn upstream_failed(&mut self, failure: UpstreamFailure) {
+        if let Some(route) = &self.route {
+            self.metrics.upstream_failed(&route.api, failure);
+        }
+    }
+
+    /// `None`: it is closed already, which nobody can do, since closing takes the account.
+    fn close(&mut self, outcome: Outcome) -> Option<Closing> {
+        let mut record = self.record.take()?;
+        self.count();
+        self.log(outcome.name());
+        record.counts(&self.counts);
+        record.bytes(0, self.sent);
+        record.outcome(outcome);
+        Some(record.close())
+    }
+
+    fn count(&self) {
+        let route = self.route.as_deref();
+        self.metrics.request(RequestSeen {
+            route: route.map(|route| route.name.as_ref()),
+            action: route.and_then(|route| route.action.as_ref()).map(|action| action.name()),
+            status: self.status.as_u16(),
+            decision: self.decision,
+            duration: self.clock.monotonic().saturating_sub(self.begun),
+        });
+        self.metrics.sent(Side::Downstream, self.sent);
+        if let Some(resource) = route.and_then(|route| route.resource.as_deref()) {
+            let counts = &self.counts;
+            self.metrics.records(resource, counts.released, counts.withheld);
+            self.metrics.fields(
+                counts.fields.iter().map(|(name, of)| (name.as_ref(), of.shown, of.masked, of.hidden)),
+            );
+            self.metrics.unknown_fields(resource, counts.unknown.len() as u64);
+        }
+    }
+
+    fn log(&self, outcome: &'static str) {
+        let Some(line) = &self.line else { return };
+        line.log.write(&Access {
+            id: line.id,
+            time: line.time,
+            ip: line.ip,
+            principal: line.principal.as_deref(),
+            method: line.method.as_str(),
+            target: line.target.path_and_query().map_or("/", |target| target.as_str()),
+            version: line.version,
+            route: self.route.as_ref().map(|route| route.name.as_ref()),
+            status: self.status.as_u16(),
+            bytes_sent: self.sent,
+            duration: self.clock.monotonic().saturating_sub(self.begun),
+            outcome,
+            referer: text(line.referer.as_ref()),
+            user_agent: text(line.user_agent.as_ref()),
+        });
+    }
+
+    fn tell(&mut self, tell: impl FnOnce(&mut Record)) {
+        if let Some(record) = &mut self.record {
+            tell(record);
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if self.record.is_some() {
+            self.metrics.stream_aborted();
+            // Nobody is left to wait for it.
+            let _written = self.close(Outcome::Aborted);
+        }
+    }
+}
+
+/// A field that is text; whatever else it holds is not logged.
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    value.and_then(|value| value.to_str().ok())
+}
+
+/// The kind of an upstream's failure, for metrics.
+pub(super) fn failure(error: &UpstreamError) -> UpstreamFailure {
+    match error {
+        UpstreamError::Unknown(_) | UpstreamError::Connect(_) => UpstreamFailure::Connect,
+        UpstreamError::Busy => UpstreamFailure::Busy,
+        UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
+        UpstreamError::Broken(_) => UpstreamFailure::Protocol,
+        UpstreamError::Request => UpstreamFailure::Closed,
+    }
+}

@@ -1,0 +1,278 @@
+//! Listeners: sockets become connections, connections become requests, each handed to a [`Handler`].
+//!
+//! Everything a caller can hold open is bounded: connections, handshakes, heads, streams, and the time an answer may
+//! wait for its reader. The admin listener runs on the same code.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use crate::identity::Peer;
+
+use super::opening::{Opened, Speaks};
+use super::patience::Patient;
+use super::strictness::{HeadBounds, Strict, Violation};
+use super::tls::ALPN_HTTP2;
+
+/// Answers the requests of a listener.
+pub trait Handler: Send + Sync + 'static {
+    /// The answers' bodies.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+
+    /// Answers one request. `violation`: the connection broke HTTP's framing where this request should have been;
+    /// the request is a stand-in, to be refused for that reason.
+    fn answer(
+        self: Arc<Self>,
+        peer: Arc<Peer>,
+        violation: Option<Violation>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Called when a connection opens; what it gives is kept until it closes.
+    fn connected(&self, listener: &str) -> impl Send + 'static {
+        let _ = listener;
+    }
+}
+
+/// What one listener's connections may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionBounds {
+    /// Connections open at the same time; further ones wait in the system's queue.
+    pub connections: usize,
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// From a connection's opening, or the end of its last answer, to the end of the next request head.
+    pub head: Duration,
+    /// An answer's bytes may wait that long for the caller to take some.
+    pub write: Duration,
+    /// A request head.
+    pub heads: HeadBounds,
+    /// HTTP/2 streams open at the same time on one connection.
+    pub streams: u32,
+}
+
+impl Default for ConnectionBounds {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            write: Duration::from_secs(60),
+            heads: HeadBounds::default(),
+            streams: 100,
+        }
+    }
+}
+
+/// How long listeners and their connections live.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    /// Every task of the program runs in here, so that the end can wait for them.
+    pub tasks: TaskTracker,
+    /// Stop taking connections and requests; finish what has begun.
+    pub drain: CancellationToken,
+    /// Drop everything.
+    pub stop: CancellationToken,
+}
+
+/// A socket that is bound and not yet served.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    manner: Arc<Manner>,
+}
+
+/// How connections of a listener are served.
+#[derive(Debug)]
+struct Manner {
+    name: Arc<str>,
+    tls: Option<Arc<ServerConfig>>,
+    http2: bool,
+    bounds: ConnectionBounds,
+}
+
+impl Listener {
+    /// Binds a socket.
+    pub async fn bind(
+        name: Arc<str>,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        http2: bool,
+        bounds: ConnectionBounds,
+    ) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self { socket, manner: Arc::new(Manner { name, tls, http2, bounds }) })
+    }
+
+    /// The address it is bound to; tells the port where 0 was asked for.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Takes connections until `life` drains. The socket is closed when this ends, the connections go on.
+    pub async fn serve<H: Handler>(self, handler: Arc<H>, life: Life) {
+        let Self { socket, manner } = self;
+        let slots = Arc::new(Semaphore::new(manner.bounds.connections));
+        loop {
+            // A place first, a connection second: beyond the bound callers wait in the system's queue.
+            let Some(Ok(slot)) = life.drain.run_until_cancelled(Arc::clone(&slots).acquire_owned()).await
+            else {
+                break;
+            };
+            let (stream, addr) = match life.drain.run_until_cancelled(socket.accept()).await {
+                None => break,
+                Some(Ok(accepted)) => accepted,
+                Some(Err(error)) => {
+                    // Out of file descriptors, mostly: trying again at once would spin.
+                    warn!(listener = %manner.name, %error, "connection not accepted");
+                    life.drain.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE)).await;
+                    continue;
+                }
+            };
+            let (manner, handler, ends) = (Arc::clone(&manner), Arc::clone(&handler), life.clone());
+            life.tasks.spawn(async move {
+                let _held = (slot, handler.connected(&manner.name));
+                let stop = ends.stop.clone();
+                stop.run_until_cancelled(manner.connection(stream, addr, handler, ends.drain)).await;
+            });
+        }
+        info!(listener = %manner.name, "listener closed");
+    }
+}
+
+impl Manner {
+    async fn connection<H: Handler>(
+        &self,
+        stream: TcpStream,
+        addr: SocketAddr,
+        handler: Arc<H>,
+        drain: CancellationToken,
+    ) {
+        // Small answers go out at once; hyper gathers what belongs together.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "connection closed while it opened");
+            return;
+        }
+        let stream = Patient::new(stream, self.bounds.write);
+        let peer = Arc::new(Peer { addr, listener: Arc::clone(&self.name), tls: self.tls.is_some() });
+        let Some(config) = &self.tls else {
+            if !self.http2 {
+                return self.requests(Opened::http1(stream), peer, handler, drain).await;
+            }
+            let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
+            match opening.await {
+                Some(Ok(Ok(opened))) => self.requests(opened, peer, handler, drain).await,
+                Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
+                Some(Err(_)) | None => {
+                    debug!(listener = %self.name, "connection closed before it said anything")
+                }
+            }
+            return;
+        };
+        let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+        match timeout(self.bounds.handshake, handshake).await {
+            Ok(Ok(stream)) => {
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
+                let opened = if http2 { Opened::http2(stream) } else { Opened::http1(stream) };
+                self.requests(opened, peer, handler, drain).await;
+            }
+            Ok(Err(error)) => debug!(listener = %self.name, %error, "tls handshake failed"),
+            Err(_) => debug!(listener = %self.name, "tls handshake timed out"),
+        }
+    }
+
+    async fn requests<I, H>(
+        &self,
+        opened: Opened<I>,
+        peer: Arc<Peer>,
+        handler: Arc<H>,
+        drain: CancellationToken,
+    ) where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Handler,
+    {
+        let server = self.server(opened.speaks);
+        let io = Strict::new(opened, self.bounds.heads);
+        let verdict = io.verdict();
+        let service = service_fn(move |request| {
+            let violation = verdict.next();
+            let answer = Arc::clone(&handler).answer(Arc::clone(&peer), violation, request);
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let mut connection = pin!(server.serve_connection(TokioIo::new(io), service));
+        let ended = match drain.run_until_cancelled(connection.as_mut()).await {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            // Not worth more: a caller that goes away ends here too.
+            debug!(listener = %self.name, %error, "connection ended");
+        }
+    }
+
+    fn server(&self, speaks: Speaks) -> auto::Builder<TokioExecutor> {
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = match speaks {
+            Speaks::Http1 => builder.http1_only(),
+            Speaks::Http2 => builder.http2_only(),
+        };
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.bounds.head)
+            .max_headers(self.bounds.heads.fields)
+            .max_buf_size(self.bounds.heads.head_bytes.max(READ_BUFFER_BYTES));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.bounds.streams)
+            .max_header_list_size(u32::try_from(self.bounds.heads.head_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(RESET_STREAMS)
+            .max_local_error_reset_streams(RESET_STREAMS)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .initial_stream_window_size(RECEIVE_WINDOW_BYTES)
+            .initial_connection_window_size(RECEIVE_WINDOW_BYTES * 4)
+            .keep_alive_interval(self.bounds.head)
+            .keep_alive_timeout(self.bounds.handshake);
+        builder
+    }
+}
+
+/// How long a listener rests after the system refused it a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// hyper's read buffer grows to this and no further; its adaptive default takes 400 KiB a connection.
+const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// Streams a caller may open and reset, or break, before the connection ends (CVE-2023-44487, CVE-2025-8671).
+const RESET_STREAMS: usize = 20;
+
+/// Answer bytes kept for one HTTP/2 stream whose window is closed.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
+
+/// Request bytes an HTTP/2 caller may send ahead of their reader.
+const RECEIVE_WINDOW_BYTES: u32 = 128 << 10;

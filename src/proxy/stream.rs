@@ -1,0 +1,292 @@
+//! The answer on its way out: every piece is charged before it goes, the record is written before the last one does.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+
+use crate::audit::AuditError;
+use crate::limits::{Charge, Limited, Ticket, rate_limit_fields};
+use crate::response::{Rewritten, StreamError, Unscreenable};
+use crate::telemetry::UpstreamFailure;
+
+use super::account::{Account, failure};
+use super::reject::Reject;
+
+/// The body of an answer.
+pub struct Answer(Kind);
+
+enum Kind {
+    /// A refusal.
+    Whole(Full<Bytes>),
+    /// An answer under a permit.
+    Stream(Stream),
+}
+
+/// Why an answer is left unfinished. The text is for nobody: the caller sees a broken message.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfinished {
+    /// It could not be screened.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A budget is used up.
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    /// Its record could not be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+/// What an answer needs while it runs. Dropped before its end, it tells the account how far it came.
+struct Carry {
+    body: Rewritten,
+    ticket: Option<Ticket>,
+    charged: Charged,
+    /// `None` once it is closed.
+    account: Option<Account>,
+}
+
+/// How much of an answer's counts is charged.
+#[derive(Default)]
+struct Charged {
+    records: u64,
+    keys: usize,
+}
+
+struct Stream {
+    /// A piece that was charged and may go out.
+    ready: Option<Bytes>,
+    state: State,
+}
+
+enum State {
+    /// More may come.
+    Open(Box<Carry>),
+    /// The next piece is being made and charged, or waits for the record.
+    Working(Pin<Box<dyn Future<Output = Step> + Send>>),
+    /// Nothing more comes.
+    Ended,
+}
+
+/// What goes out next, and what is needed for what comes after; `None`: nothing does.
+type Step = (Option<Result<Bytes, Unfinished>>, Option<Box<Carry>>);
+
+/// Starts an answer: makes and charges its first piece and, if that is all of it, writes its record. Whatever goes
+/// wrong until then is a clean refusal, for which the account is given back unless it is closed.
+pub(super) async fn begin(
+    response: Response<Rewritten>,
+    ticket: Option<Ticket>,
+    account: Account,
+) -> Result<Response<Answer>, (Reject, Option<Account>)> {
+    let (mut head, body) = response.into_parts();
+    let mut carry = Box::new(Carry { body, ticket, charged: Charged::default(), account: Some(account) });
+    let piece = match carry.piece().await {
+        Ok(piece) => piece,
+        Err(unfinished) => return Err(carry.give_back(unfinished)),
+    };
+    if let Some(account) = &mut carry.account {
+        account.begins(head.status);
+    }
+    if let Some((policy, limit)) =
+        carry.ticket.as_ref().and_then(|ticket| rate_limit_fields(&ticket.remaining()))
+    {
+        head.headers.insert("ratelimit-policy", policy);
+        head.headers.insert("ratelimit", limit);
+    }
+    let state = if carry.is_over(piece.as_ref()) {
+        carry.finish().await.map_err(|error| (Reject::Audit(error), None))?;
+        State::Ended
+    } else {
+        State::Open(carry)
+    };
+    Ok(Response::from_parts(head, Answer(Kind::Stream(Stream { ready: piece, state }))))
+}
+
+impl Answer {
+    /// A refusal's body.
+    pub(super) fn refusal(body: Full<Bytes>) -> Self {
+        Self(Kind::Whole(body))
+    }
+}
+
+impl Carry {
+    /// The next piece, charged; `None` at the end.
+    async fn piece(&mut self) -> Result<Option<Bytes>, Unfinished> {
+        let piece = loop {
+            match poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
+                None => break None,
+                // Trailers of an upstream are not passed on.
+                Some(frame) => match frame?.into_data() {
+                    Ok(data) => break Some(data),
+                    Err(_) => continue,
+                },
+            }
+        };
+        let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        self.charge(bytes).await?;
+        if let Some(account) = &mut self.account {
+            account.sends(bytes);
+        }
+        Ok(piece)
+    }
+
+    /// Charges what was decided since the last piece, and this one's bytes.
+    async fn charge(&mut self, bytes: u64) -> Result<(), Limited> {
+        let Some(ticket) = &self.ticket else { return Ok(()) };
+        let counts = self.body.counts();
+        let keys = counts.keys.get(self.charged.keys..).unwrap_or_default();
+        let records = counts.released.saturating_sub(self.charged.records);
+        let charge = Charge { records, keys, bytes };
+        match ticket.try_charge(&charge) {
+            Some(charged) => charged?,
+            None => ticket.charge(&charge).await?,
+        }
+        self.charged = Charged { records: counts.released, keys: counts.keys.len() };
+        if let Some(account) = &mut self.account {
+            account.noticed(&ticket.notices());
+        }
+        Ok(())
+    }
+
+    /// Whether nothing comes behind this piece.
+    fn is_over(&self, piece: Option<&Bytes>) -> bool {
+        piece.is_none() || self.body.is_end_stream()
+    }
+
+    /// Writes the record of a whole answer.
+    async fn finish(&mut self) -> Result<(), AuditError> {
+        let Some(mut account) = self.account.take() else { return Err(AuditError::Closed) };
+        account.counts(self.body.counts());
+        match account.complete() {
+            Some(closing) => closing.await.map(drop),
+            None => Err(AuditError::Closed),
+        }
+    }
+
+    async fn step(mut self: Box<Self>) -> Step {
+        match self.piece().await {
+            Ok(piece) if self.is_over(piece.as_ref()) => match self.finish().await {
+                Ok(()) => (piece.map(Ok), None),
+                Err(error) => (Some(Err(error.into())), None),
+            },
+            Ok(piece) => (piece.map(Ok), Some(self)),
+            Err(unfinished) => {
+                self.cut(&unfinished);
+                (Some(Err(unfinished)), None)
+            }
+        }
+    }
+
+    fn cut(&mut self, why: &Unfinished) {
+        let Some(mut account) = self.account.take() else { return };
+        account.counts(self.body.counts());
+        match why {
+            Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
+            Unfinished::Stream(StreamError::Cut(_)) => account.upstream_failed(UpstreamFailure::Unscreenable),
+            Unfinished::Limited(limited) => account.limited(limited),
+            Unfinished::Audit(_) => {}
+        }
+        account.cut(why.kind(), why.to_string());
+    }
+
+    /// Before the first byte a stream that cannot go on is a refusal.
+    fn give_back(mut self: Box<Self>, why: Unfinished) -> (Reject, Option<Account>) {
+        let counts = Box::new(self.body.counts().clone());
+        let reject = match why {
+            Unfinished::Stream(StreamError::Cut(cut)) => Unscreenable::Cut { cut, counts }.into(),
+            Unfinished::Stream(StreamError::Upstream(error)) => error.into(),
+            Unfinished::Limited(limited) => limited.into(),
+            Unfinished::Audit(error) => error.into(),
+        };
+        (reject, self.account.take())
+    }
+}
+
+impl Drop for Carry {
+    fn drop(&mut self) {
+        if let Some(account) = &mut self.account {
+            account.counts(self.body.counts());
+        }
+    }
+}
+
+impl Unfinished {
+    /// A stable name for metrics.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Stream(error) => error.name(),
+            Self::Limited(_) => "limit",
+            Self::Audit(_) => "audit",
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Unfinished;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
+        match &mut self.get_mut().0 {
+            Kind::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Kind::Stream(stream) => {
+                stream.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(body) => body.is_end_stream(),
+            Kind::Stream(stream) => stream.ready.is_none() && matches!(stream.state, State::Ended),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(body) => body.size_hint(),
+            Kind::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
+impl Stream {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Unfinished>>> {
+        if let Some(ready) = self.ready.take() {
+            return Poll::Ready(Some(Ok(ready)));
+        }
+        loop {
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Ended => return Poll::Ready(None),
+                State::Open(carry) => self.state = State::Working(Box::pin(carry.step())),
+                State::Working(mut step) => {
+                    let Poll::Ready((piece, carry)) = step.as_mut().poll(cx) else {
+                        self.state = State::Working(step);
+                        return Poll::Pending;
+                    };
+                    self.state = carry.map_or(State::Ended, State::Open);
+                    if piece.is_some() {
+                        return Poll::Ready(piece);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Known where the whole answer is made already.
+    fn size_hint(&self) -> SizeHint {
+        let ready = self.ready.as_ref().map_or(0, |ready| ready.len() as u64);
+        let behind = match &self.state {
+            State::Ended => Some(0),
+            State::Open(carry) => carry.body.size_hint().exact(),
+            State::Working(_) => None,
+        };
+        behind.map_or_else(SizeHint::default, |behind| SizeHint::with_exact(ready + behind))
+    }
+}

@@ -1,0 +1,175 @@
+//! The narrowed request.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use crate::policy::Permit;
+use crate::rewrite::CutReason;
+use crate::rewrite::codec::{Coding, DecodeBounds, Decoder};
+
+use super::{
+    Applied, BoxError, Outgoing, Refused, RequestBounds, UpstreamRequest, collect, headers, query, write,
+};
+
+/// Makes the request that goes upstream. The body is the operation's where the route judged it, otherwise it is
+/// read from `request`. A public route's body passes as it comes. Where the permit has a pre-read, `applied` is what
+/// it gave: without it nothing goes upstream.
+pub async fn apply<B>(
+    permit: &Permit,
+    applied: Option<&Applied>,
+    request: Request<B>,
+    bounds: &RequestBounds,
+) -> Result<UpstreamRequest, Refused>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if permit.pre_read().is_some() && applied.is_none() {
+        return Err(Refused::NotJudged);
+    }
+    let (caller, body) = request.into_parts();
+    let operation = permit.operation();
+    let public = permit.route().public;
+    let mut narrowed = headers::narrowed(permit, &caller)?;
+    let body = if public {
+        passing(body)
+    } else {
+        let body = match operation.body() {
+            Some(_) if caller.headers.contains_key(CONTENT_ENCODING) => {
+                return Err(Refused::MediaType("it is encoded"));
+            }
+            Some(body) => body.clone(),
+            None => decoded(&caller.headers, collect(body, bounds.body_bytes).await?, bounds)?,
+        };
+        judged(permit, applied, &caller.headers, body, &mut narrowed, bounds)?
+    };
+    let query =
+        if public { query::serialise(operation.query()) } else { query::serialise(&query::guard(permit)?) };
+    let authorization = caller.headers.get(AUTHORIZATION).cloned();
+    // Whether `HEAD` finds a record depends on the record, so the whole answer is asked for and judged.
+    let method = match operation.method() {
+        &Method::HEAD if !public => &Method::GET,
+        method => method,
+    };
+    made(method, target(operation.path(), &query)?, narrowed, body, authorization)
+}
+
+/// The read that has to come before a write under a record condition; its answer goes to `response::judge`.
+pub fn pre_read(permit: &Permit, caller: &HeaderMap) -> Result<Option<UpstreamRequest>, Refused> {
+    let Some(read) = permit.pre_read() else { return Ok(None) };
+    let target = read.path_and_query.parse().map_err(|_| Refused::Target)?;
+    let headers = headers::own(permit, &read.plan.format);
+    made(&read.method, target, headers, Outgoing::Empty, caller.get(AUTHORIZATION).cloned()).map(Some)
+}
+
+fn made(
+    method: &Method,
+    target: Uri,
+    headers: HeaderMap,
+    body: Outgoing,
+    authorization: Option<HeaderValue>,
+) -> Result<UpstreamRequest, Refused> {
+    let mut request = Request::new(());
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = target;
+    *request.headers_mut() = headers;
+    Ok(UpstreamRequest::new(request.into_parts().0, body, authorization))
+}
+
+fn target(path: &str, query: &str) -> Result<Uri, Refused> {
+    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    target.parse().map_err(|_| Refused::Target)
+}
+
+fn passing<B>(body: B) -> Outgoing
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if body.is_end_stream() {
+        Outgoing::Empty
+    } else {
+        Outgoing::Passing(body.map_err(Into::into).boxed_unsync())
+    }
+}
+
+/// The body that may be sent, with its type in `narrowed`.
+fn judged(
+    permit: &Permit,
+    applied: Option<&Applied>,
+    caller: &HeaderMap,
+    body: Bytes,
+    narrowed: &mut HeaderMap,
+    bounds: &RequestBounds,
+) -> Result<Outgoing, Refused> {
+    if body.is_empty() {
+        return Ok(Outgoing::Empty);
+    }
+    let (write, operation) = (permit.write(), permit.operation());
+    if write.is_none() && operation.body().is_none() {
+        return Err(Refused::UnexpectedBody);
+    }
+    narrowed.insert(CONTENT_TYPE, json_type(caller)?);
+    let body = match write {
+        Some(rule) => write::filter(rule, applied, permit.params(), &body, bounds)?,
+        None => write::restated(&body, bounds)?,
+    };
+    Ok(Outgoing::Whole(body))
+}
+
+/// A body that came compressed, within the same bound; it goes on plain.
+fn decoded(caller: &HeaderMap, body: Bytes, bounds: &RequestBounds) -> Result<Bytes, Refused> {
+    let mut codings = caller.get_all(CONTENT_ENCODING).iter();
+    let coding = match (codings.next(), codings.next()) {
+        (None, _) => return Ok(body),
+        (Some(stated), None) => {
+            stated.to_str().ok().and_then(|text| Coding::parse_content_encoding(text).ok())
+        }
+        (Some(_), Some(_)) => None,
+    };
+    let coding = coding.ok_or(Refused::MediaType("its coding is not known"))?;
+    let mut plain = Vec::new();
+    let most = DecodeBounds { bytes: bounds.body_bytes as u64, ..DecodeBounds::default() };
+    let mut decoder = Decoder::new(coding, most);
+    decoder
+        .push(&body, &mut |piece| {
+            plain.extend_from_slice(piece);
+            Ok(())
+        })
+        .and_then(|()| decoder.finish())
+        .map_err(|cut| {
+            if cut.reason == CutReason::Bomb {
+                Refused::TooLarge { limit: bounds.body_bytes }
+            } else {
+                Refused::Body("its compression is broken")
+            }
+        })?;
+    Ok(plain.into())
+}
+
+/// The type the body goes on under: what the caller said, without parameters.
+fn json_type(caller: &HeaderMap) -> Result<HeaderValue, Refused> {
+    let mut types = caller.get_all(CONTENT_TYPE).iter();
+    let (Some(stated), None) = (types.next(), types.next()) else {
+        return Err(Refused::MediaType("there is no single content type"));
+    };
+    let stated: mime::Mime = stated
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(Refused::MediaType("it is malformed"))?;
+    if stated.get_param(mime::CHARSET).is_some_and(|charset| charset != mime::UTF_8) {
+        return Err(Refused::MediaType("the charset is not utf-8"));
+    }
+    let is_json = stated.type_() == mime::APPLICATION
+        && (stated.subtype() == mime::JSON || stated.suffix() == Some(mime::JSON));
+    // A patch document (RFC 6902) names fields in its values, where nothing judges them.
+    if !is_json || stated.essence_str().eq_ignore_ascii_case("application/json-patch+json") {
+        return Err(Refused::MediaType("it is not json"));
+    }
+    HeaderValue::from_str(&stated.essence_str().to_ascii_lowercase())
+        .map_err(|_| Refused::MediaType("it is malformed"))
+}

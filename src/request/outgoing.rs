@@ -1,0 +1,101 @@
+//! A request that may be sent upstream.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::request::Parts;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+
+use super::BoxError;
+
+/// A request that was judged and written again; only this module makes one. Its target holds path and query, the
+/// upstream adds its own origin.
+pub struct UpstreamRequest {
+    head: Parts,
+    body: Outgoing,
+    authorization: Option<HeaderValue>,
+}
+
+impl UpstreamRequest {
+    pub(super) fn new(head: Parts, body: Outgoing, authorization: Option<HeaderValue>) -> Self {
+        Self { head, body, authorization }
+    }
+
+    /// Method, path and query, headers.
+    pub fn head(&self) -> &Parts {
+        &self.head
+    }
+
+    /// The parts, for the module that sends it. The last one is the caller's own `Authorization`, which goes on
+    /// only to an upstream configured to take it.
+    pub(crate) fn into_parts(self) -> (Parts, Outgoing, Option<HeaderValue>) {
+        (self.head, self.body, self.authorization)
+    }
+}
+
+/// The permissions that apply to a record which is about to be changed; evidence that it was read and released
+/// under the [`PreRead`](crate::policy::PreRead) of the permit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied(BTreeSet<Arc<str>>);
+
+impl Applied {
+    /// For `response::judge`, which reads the record.
+    pub(crate) fn new(grants: BTreeSet<Arc<str>>) -> Self {
+        Self(grants)
+    }
+
+    /// Their names.
+    pub fn grants(&self) -> &BTreeSet<Arc<str>> {
+        &self.0
+    }
+}
+
+/// The body of a request that goes upstream.
+pub enum Outgoing {
+    /// There is none.
+    Empty,
+    /// All of it, judged.
+    Whole(Bytes),
+    /// A public route's, passing as it comes.
+    Passing(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            whole @ Self::Whole(_) => match std::mem::replace(whole, Self::Empty) {
+                Self::Whole(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Self::Whole(_) | Self::Empty | Self::Passing(_) => Poll::Ready(None),
+            },
+            Self::Passing(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Passing(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Passing(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Masked values that come back: saving `138****8000` would overwrite the number it stands for.
+
+use crate::policy::WriteRule;
+use crate::rewrite::mask::Scalar;
+use crate::rewrite::{Path, Records, Step};
+
+use super::super::refused::shown;
+use super::tree::Tree;
+
+/// The dotted names of fields whose value a mask could have written that the caller may have been shown.
+pub(super) fn masked(body: &Tree, rule: &WriteRule) -> Vec<Box<str>> {
+    let mut found: Vec<Box<str>> = Vec::new();
+    let mut records = Vec::new();
+    match &rule.plan.layout.records {
+        Records::One { at, .. } | Records::Many { at, .. } => {
+            at_path(body, &at.0, &mut |tree| records.push(tree))
+        }
+        Records::None | Records::Rows { .. } => {}
+    }
+    for (path, mask) in &rule.masks {
+        let mut echoed = false;
+        for record in &records {
+            at_path(record, &path.0, &mut |tree| {
+                echoed |= scalar(tree).is_some_and(|value| mask.could_have_written(value));
+            });
+        }
+        let name = dotted(path);
+        if echoed && !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}
+
+fn at_path<'t>(tree: &'t Tree, path: &[Step], visit: &mut impl FnMut(&'t Tree)) {
+    let Some((step, rest)) = path.split_first() else { return visit(tree) };
+    match (step, tree) {
+        (Step::Name(wanted), Tree::Object(members)) => {
+            for (_, value) in members.iter().filter(|(name, _)| name == wanted) {
+                at_path(value, rest, visit);
+            }
+        }
+        (Step::Elements | Step::Any, Tree::List(items)) => {
+            for item in items {
+                at_path(item, rest, visit);
+            }
+        }
+        (Step::Any, Tree::Object(members)) => {
+            for (_, value) in members {
+                at_path(value, rest, visit);
+            }
+        }
+        (Step::Index(index), Tree::List(items)) => {
+            let item = usize::try_from(*index).ok().and_then(|index| items.get(index));
+            if let Some(item) = item {
+                at_path(item, rest, visit);
+            }
+        }
+        (Step::Slice { start, end, step }, Tree::List(items)) => {
+            for (index, item) in (0u64..).zip(items) {
+                let inside = index >= *start && end.is_none_or(|end| index < end);
+                if inside && (index - start).is_multiple_of((*step).max(1)) {
+                    at_path(item, rest, visit);
+                }
+            }
+        }
+        (Step::Descend, _) => {
+            at_path(tree, rest, visit);
+            match tree {
+                Tree::List(items) => items.iter().for_each(|item| at_path(item, path, visit)),
+                Tree::Object(members) => members.iter().for_each(|(_, value)| at_path(value, path, visit)),
+                Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => {}
+            }
+        }
+        (Step::Name(_) | Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. }, _) => {}
+    }
+}
+
+fn scalar(tree: &Tree) -> Option<Scalar<'_>> {
+    match tree {
+        Tree::Null => Some(Scalar::Null),
+        Tree::Bool(value) => Some(Scalar::Bool(*value)),
+        Tree::Number(text) => Some(Scalar::Number(text)),
+        Tree::Text(text) => Some(Scalar::Text(text)),
+        Tree::List(_) | Tree::Object(_) => None,
+    }
+}
+
+/// The policy's spelling without its array steps.
+fn dotted(path: &Path) -> Box<str> {
+    let names = path.0.iter().filter_map(|step| match step {
+        Step::Name(name) => Some(name.as_ref()),
+        Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. } | Step::Descend => None,
+    });
+    shown(&names.collect::<Vec<_>>().join("."))
+}

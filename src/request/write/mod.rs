@@ -1,0 +1,67 @@
+//! The write filter: a body holds only what the caller may set, or it is refused.
+//!
+//! The body is parsed strictly (a member named twice is refused: the upstream might take the other one), written
+//! again, and that text is passed through the engine under the rule's plan, so that bodies are judged by the very
+//! code that judges answers. What the engine takes away is what was not editable; it is found by comparing what
+//! went in with what came out, and so it does not matter why it was taken: hidden, unknown and undeclared members
+//! are named alike.
+
+mod compare;
+mod echo;
+mod tree;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::policy::{UneditableRule, WriteRule};
+use crate::rewrite::condition::Params;
+use crate::rewrite::{Counts, RewritePlan, Rewriter};
+
+use super::{Applied, Refused, RequestBounds};
+
+use tree::Tree;
+
+/// The body that may be sent in place of `body`. Where the record was read before, what may be set is what the
+/// permissions that apply to it let be set.
+pub(super) fn filter(
+    rule: &WriteRule,
+    applied: Option<&Applied>,
+    params: &Params,
+    body: &[u8],
+    bounds: &RequestBounds,
+) -> Result<Bytes, Refused> {
+    let given = Tree::parse(body, bounds.depth)?;
+    let echoed = echo::masked(&given, rule);
+    if !echoed.is_empty() {
+        return Err(Refused::MaskedValue { fields: echoed });
+    }
+    let plan = match applied {
+        Some(applied) => Arc::new(rule.narrowed(applied.grants())),
+        None => Arc::clone(&rule.plan),
+    };
+    let (editable, counts) = editable(plan, params, &given)?;
+    let kept = Tree::parse(&editable, bounds.depth)?;
+    let taken = compare::missing(&given, &kept);
+    // A record outside the rule's conditions is no field that could be left out.
+    let refused = counts.withheld > 0
+        || match rule.on_uneditable {
+            UneditableRule::Refuse => !taken.is_empty(),
+            UneditableRule::Strip => false,
+        };
+    if refused { Err(Refused::NotEditable { fields: taken }) } else { Ok(editable) }
+}
+
+/// The body of an operation that is no write, parsed and written again.
+pub(super) fn restated(body: &[u8], bounds: &RequestBounds) -> Result<Bytes, Refused> {
+    Ok(Tree::parse(body, bounds.depth)?.to_json().into())
+}
+
+fn editable(plan: Arc<RewritePlan>, params: &Params, given: &Tree) -> Result<(Bytes, Counts), Refused> {
+    let cut = |_| Refused::Body("it has not the declared shape");
+    let mut out = Vec::new();
+    let mut rewriter = Rewriter::new(plan, Arc::clone(params));
+    rewriter.push(given.to_json().as_bytes(), &mut out).map_err(cut)?;
+    rewriter.finish(&mut out).map_err(cut)?;
+    Ok((out.into(), rewriter.counts().clone()))
+}

@@ -1,0 +1,61 @@
+//! The record read before a write.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use http::StatusCode;
+
+use crate::policy::{Permit, PreRead};
+use crate::request::Applied;
+use crate::rewrite::{Cut, CutReason};
+use crate::upstream::UpstreamResponse;
+
+use super::body::StreamError;
+use super::content;
+use super::transform::opened;
+use super::unscreenable::Unscreenable;
+
+/// The write's permissions that apply to the record as it is now. `None`: there are none, or it does not exist.
+/// Nothing of it is kept.
+pub async fn judge(
+    permit: &Permit,
+    pre_read: &PreRead,
+    answer: UpstreamResponse,
+) -> Result<Option<Applied>, Unscreenable> {
+    let status = answer.status();
+    match status {
+        StatusCode::OK => {}
+        status if Unscreenable::is_absence(status) => return Ok(None),
+        status if status.is_client_error() || status.is_server_error() => {
+            return Err(Unscreenable::Status(status));
+        }
+        status => return Err(Unscreenable::Unexpected(status)),
+    }
+    let plan = &pre_read.plan;
+    let headers = &answer.head().headers;
+    let coding = content::coding(headers)?;
+    content::media_type(headers, &plan.format)?;
+    let mut screen = opened(plan, permit, answer, coding);
+    let most = plan.bounds.record_bytes.saturating_add(plan.bounds.hold_for_total_bytes) as u64;
+    poll_fn(|cx| {
+        loop {
+            while screen.take().is_some() {}
+            let counts = screen.counts();
+            if let Some(error) = screen.broken() {
+                return Poll::Ready(Err(Unscreenable::before_the_head(error.clone(), counts)));
+            }
+            if screen.is_complete() {
+                let released = counts.released > 0 && counts.withheld == 0;
+                return Poll::Ready(Ok(released.then(|| Applied::new(counts.grants.clone()))));
+            }
+            if counts.bytes_in > most {
+                let cut = Cut { reason: CutReason::Record, offset: counts.bytes_in };
+                return Poll::Ready(Err(Unscreenable::before_the_head(StreamError::Cut(cut), counts)));
+            }
+            if screen.poll_work(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}

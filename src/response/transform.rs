@@ -1,0 +1,230 @@
+//! From an upstream's answer to the caller's.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body::Body;
+
+use crate::policy::{Action, Permit, RouteFacts};
+use crate::rewrite::codec::Coding;
+use crate::rewrite::{Counts, Cut, CutReason, Records, RewritePlan, Rewriter};
+use crate::upstream::UpstreamResponse;
+
+use super::body::{Rewritten, StreamError};
+use super::screen::Screen;
+use super::unscreenable::Unscreenable;
+use super::{content, headers};
+
+/// What of the caller's request shapes the answer.
+#[derive(Clone, Debug)]
+pub struct ClientFacts {
+    /// The method; an answer to `HEAD` has no body.
+    pub method: Method,
+    /// `Accept-Encoding`, all lines joined by commas.
+    pub accept_encoding: Option<HeaderValue>,
+}
+
+impl ClientFacts {
+    /// Takes them from a request's head.
+    pub fn of(head: &http::request::Parts) -> Self {
+        let lines: Vec<&[u8]> =
+            head.headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
+        let joined = lines.join(&b","[..]);
+        let accept_encoding = (!lines.is_empty()).then(|| HeaderValue::from_bytes(&joined).ok()).flatten();
+        Self { method: head.method.clone(), accept_encoding }
+    }
+}
+
+/// Rewrites an answer. Waits for its first bytes, so that whatever goes wrong before them is a clean error; an
+/// answer that is one record is held until it is known that the record is released.
+pub async fn transform(
+    permit: &Permit,
+    answer: UpstreamResponse,
+    client: &ClientFacts,
+) -> Result<Response<Rewritten>, Unscreenable> {
+    let route = permit.route();
+    if route.public {
+        return public(answer);
+    }
+    match Passage::of(answer.status(), route)? {
+        Passage::Bodiless => Ok(bodiless(answer.status(), route, &answer, Counts::default())),
+        Passage::Screened => screened(permit, answer, client).await,
+    }
+}
+
+/// What an answer's status says about its body.
+enum Passage {
+    /// There is none, whatever follows (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5).
+    Bodiless,
+    Screened,
+}
+
+impl Passage {
+    fn of(status: StatusCode, route: &RouteFacts) -> Result<Self, Unscreenable> {
+        // The caller's conditions go upstream only where the route lists them.
+        let conditional = route.request_headers.iter().any(|name| name.starts_with("if-"));
+        match status.as_u16() {
+            200..=203 | 207 => Ok(Self::Screened),
+            204 | 205 => Ok(Self::Bodiless),
+            304 if conditional => Ok(Self::Bodiless),
+            304 => Err(Unscreenable::Unexpected(status)),
+            300..=399 => Err(Unscreenable::Redirect(status)),
+            // A new record cannot be absent.
+            400..=599
+                if route.single
+                    && route.action != Some(Action::Create)
+                    && Unscreenable::is_absence(status) =>
+            {
+                Err(Unscreenable::Absent(status))
+            }
+            400..=599 => Err(Unscreenable::Status(status)),
+            _ => Err(Unscreenable::Unexpected(status)),
+        }
+    }
+}
+
+async fn screened(
+    permit: &Permit,
+    answer: UpstreamResponse,
+    client: &ClientFacts,
+) -> Result<Response<Rewritten>, Unscreenable> {
+    let (route, plan) = (permit.route(), permit.rewrite());
+    let status = answer.status();
+    let upstream_coding = content::coding(&answer.head().headers)?;
+    let mut headers = headers::governed(route, &answer);
+    if answer.head().headers.contains_key(CONTENT_TYPE) || !answer.body().is_end_stream() {
+        headers.insert(CONTENT_TYPE, content::media_type(&answer.head().headers, &plan.format)?);
+    }
+    let coding = content::negotiated(upstream_coding, client.accept_encoding.as_ref());
+    let mut screen = opened(plan, permit, answer, upstream_coding).encoded(coding, &plan.format);
+    let wait = Wait::of(route, plan);
+    begin(&mut screen, wait, plan).await?;
+
+    if !screen.is_empty() {
+        let counts = screen.counts();
+        if wait == Wait::Release && counts.released == 0 {
+            return Err(Unscreenable::NotReleased(Box::new(counts.clone())));
+        }
+        if screen.is_complete() && !screen.has_begun() {
+            // Nothing is left, not even brackets.
+            headers.remove(CONTENT_TYPE);
+            return Ok(response(StatusCode::NO_CONTENT, headers, Rewritten::empty(counts.clone())));
+        }
+    }
+    if coding != Coding::Identity && !(screen.is_complete() && screen.is_empty()) {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    }
+    // `HEAD` was asked as `GET`, so that it finds the same records; nothing of them is released.
+    let body = if client.method == Method::HEAD {
+        Rewritten::empty(Counts::default())
+    } else {
+        Rewritten::screened(screen)
+    };
+    Ok(response(status, headers, body))
+}
+
+pub(super) fn opened(
+    plan: &Arc<RewritePlan>,
+    permit: &Permit,
+    answer: UpstreamResponse,
+    coding: Coding,
+) -> Screen {
+    let rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(permit.params()));
+    let sniff = answer.sniff_gzip();
+    Screen::new(answer.into_body(), coding, sniff, rewriter)
+}
+
+/// What is waited for before the head goes out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// The first bytes.
+    Bytes,
+    /// That the one record is released; if it is not, it is answered as if it did not exist.
+    Release,
+}
+
+impl Wait {
+    /// A change is done when its answer comes: it is told of with what is left of the answer, never as a failure.
+    fn of(route: &RouteFacts, plan: &RewritePlan) -> Self {
+        let reads = match &route.action {
+            Some(Action::Create | Action::Update | Action::Delete | Action::Named(_)) => false,
+            Some(Action::List | Action::Read | Action::Export) | None => true,
+        };
+        let has_records = match &plan.layout.records {
+            Records::None => false,
+            Records::One { .. } | Records::Many { .. } | Records::Rows { .. } => true,
+        };
+        if route.single && reads && has_records { Self::Release } else { Self::Bytes }
+    }
+}
+
+/// Works until the answer may begin: as far as the upstream has sent, so that a short answer is rewritten whole.
+async fn begin(screen: &mut Screen, wait: Wait, plan: &RewritePlan) -> Result<(), Unscreenable> {
+    let longest = plan.bounds.record_bytes.saturating_add(plan.bounds.hold_for_total_bytes);
+    std::future::poll_fn(|cx| {
+        loop {
+            if let Some(error) = screen.broken() {
+                return Poll::Ready(Err(Unscreenable::before_the_head(error.clone(), screen.counts())));
+            }
+            if screen.is_complete() {
+                return Poll::Ready(Ok(()));
+            }
+            let decided = match wait {
+                Wait::Bytes => screen.has_begun(),
+                Wait::Release => screen.counts().released > 0,
+            };
+            if decided && screen.ready_bytes() >= BEGUN_BYTES {
+                return Poll::Ready(Ok(()));
+            }
+            if screen.ready_bytes() > longest {
+                let cut = Cut { reason: CutReason::Record, offset: screen.counts().bytes_in };
+                return Poll::Ready(Err(Unscreenable::before_the_head(
+                    StreamError::Cut(cut),
+                    screen.counts(),
+                )));
+            }
+            if screen.poll_work(cx).is_pending() {
+                return if decided { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+        }
+    })
+    .await
+}
+
+/// A public route's bytes pass untouched, whatever they are; only what belongs to the connection stays behind.
+fn public(answer: UpstreamResponse) -> Result<Response<Rewritten>, Unscreenable> {
+    let status = answer.status();
+    content::transfer(&answer.head().headers)?;
+    if matches!(status.as_u16(), 100..=199 | 206) {
+        return Err(Unscreenable::Unexpected(status));
+    }
+    let headers = headers::public(&answer);
+    if status.is_redirection()
+        && status != StatusCode::NOT_MODIFIED
+        && !headers.contains_key(http::header::LOCATION)
+    {
+        return Err(Unscreenable::Redirect(status));
+    }
+    Ok(response(status, headers, Rewritten::passing(answer.into_body())))
+}
+
+fn bodiless(
+    status: StatusCode,
+    route: &RouteFacts,
+    answer: &UpstreamResponse,
+    counts: Counts,
+) -> Response<Rewritten> {
+    response(status, headers::governed(route, answer), Rewritten::empty(counts))
+}
+
+fn response(status: StatusCode, headers: HeaderMap, body: Rewritten) -> Response<Rewritten> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// An answer that has come this far begins at once; shorter ones wait for what the upstream has already sent.
+const BEGUN_BYTES: usize = 16 << 10;

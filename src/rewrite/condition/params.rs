@@ -1,0 +1,101 @@
+//! What conditions read of the principal and the request, each named once for all conditions of a plan.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::value::Value;
+
+/// The values of the principal and the request that conditions name, in the order of [`ParamTable::params`].
+pub type Params = Arc<[Option<Value>]>;
+
+/// Whose value a parameter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParamRoot {
+    /// The caller.
+    Principal,
+    /// The request.
+    Request,
+}
+
+/// One value of the principal or the request that conditions read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Param {
+    /// Whose value it is.
+    pub root: ParamRoot,
+    /// The members on the way to it, never empty: `["claims", "region"]`. The first is one that the root has; for a
+    /// principal those below `claims`, for a request those below `query` are free, all others stand alone.
+    pub path: Vec<Box<str>>,
+}
+
+/// The parameters that the conditions of one plan read, each once.
+#[derive(Clone, Debug, Default)]
+pub struct ParamTable {
+    params: Vec<Param>,
+    names: Vec<Box<str>>,
+}
+
+impl ParamTable {
+    /// The names (`principal.id`, `principal.claims.region`, `request.method` …), in order of index.
+    pub fn names(&self) -> &[Box<str>] {
+        &self.names
+    }
+
+    /// The parameters, in order of index.
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// The values for one request. `lookup` gives `None` for what the principal or the request does not have (also a
+    /// query parameter that is given more than once): a condition that reads it errs.
+    pub fn bind(&self, lookup: impl FnMut(&Param) -> Option<Value>) -> Params {
+        self.params.iter().map(lookup).collect()
+    }
+
+    /// The index of a parameter, added if new.
+    pub(super) fn index(&mut self, param: Param) -> usize {
+        if let Some(found) = self.params.iter().position(|known| *known == param) {
+            return found;
+        }
+        self.names.push(param.to_string().into());
+        self.params.push(param);
+        self.params.len() - 1
+    }
+}
+
+impl ParamRoot {
+    /// The variable in conditions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Principal => "principal",
+            Self::Request => "request",
+        }
+    }
+
+    /// The members it has.
+    pub(super) fn members(self) -> &'static [&'static str] {
+        match self {
+            Self::Principal => &["id", "name", "groups", "roles", "claims", "ip", "mfa", "method"],
+            Self::Request => &["method", "path", "query", "action", "resource", "time"],
+        }
+    }
+}
+
+impl fmt::Display for Param {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.root.name())?;
+        write_steps(f, &self.path)
+    }
+}
+
+/// Writes members as conditions do: `.name`, or `["any text"]` where the name is no identifier.
+fn write_steps(f: &mut fmt::Formatter<'_>, steps: &[Box<str>]) -> fmt::Result {
+    for step in steps {
+        if is_identifier(step) { write!(f, ".{step}")? } else { write!(f, "[{step:?}]")? }
+    }
+    Ok(())
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && name.chars().next().is_some_and(|c| !c.is_ascii_digit())
+}

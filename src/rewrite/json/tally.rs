@@ -1,0 +1,105 @@
+//! Counting while records are rewritten: cheap per value, made into [`Counts`] when somebody asks.
+
+use std::sync::Arc;
+
+use super::super::automaton::{Compiled, Counted, NO_FIELD};
+use super::super::counts::{Counts, FieldCount};
+use super::super::path::{Path, Step};
+use super::super::plan::RewritePlan;
+
+/// Most unknown names that are kept.
+const MAX_UNKNOWN: usize = 32;
+/// Longest unknown name that is kept, in characters.
+const MAX_UNKNOWN_CHARS: usize = 64;
+/// Longest record key that is kept, in raw bytes.
+const MAX_KEY_BYTES: usize = 256;
+
+/// Running counts of one answer.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) counts: Counts,
+    /// By field: shown, masked, hidden.
+    fields: Vec<[u64; 3]>,
+    /// By rule and grant: whether it applied to a released record.
+    applied: Vec<Vec<bool>>,
+}
+
+impl Tally {
+    pub(crate) fn new(plan: &RewritePlan, compiled: &Compiled) -> Self {
+        Self {
+            counts: Counts::default(),
+            fields: vec![[0; 3]; compiled.fields.len()],
+            applied: plan.rules.iter().map(|rule| vec![false; rule.grants.len()]).collect(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn field(&mut self, field: u32, counted: Counted) {
+        let which = match counted {
+            Counted::Shown => 0,
+            Counted::Masked => 1,
+            Counted::Hidden => 2,
+            Counted::No => return,
+        };
+        if field != NO_FIELD
+            && let Some(counter) =
+                self.fields.get_mut(field as usize).and_then(|counters| counters.get_mut(which))
+        {
+            *counter += 1;
+        }
+    }
+
+    pub(crate) fn applied(&mut self, rule: Option<usize>, grants: &[usize]) {
+        if let Some(applied) = rule.and_then(|rule| self.applied.get_mut(rule)) {
+            for grant in grants {
+                if let Some(seen) = applied.get_mut(*grant) {
+                    *seen = true;
+                }
+            }
+        }
+    }
+
+    /// A record's key as it stands, quotes and all.
+    pub(crate) fn key(&mut self, raw: &[u8], most: usize) {
+        if self.counts.keys.len() < most && raw.len() <= MAX_KEY_BYTES {
+            let text = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or(raw);
+            self.counts.keys.push(String::from_utf8_lossy(text).into());
+        }
+    }
+
+    /// A member that nobody declared, by its decoded name below `place`.
+    pub(crate) fn unknown(&mut self, place: &Path, name: Option<&[u8]>) {
+        if self.counts.unknown.len() >= MAX_UNKNOWN {
+            return;
+        }
+        let path = match name {
+            Some(name) => place.join(&Path(vec![Step::Name(String::from_utf8_lossy(name).into())])),
+            None => place.clone(),
+        };
+        let escaped: String = path.to_string().chars().flat_map(escape).take(MAX_UNKNOWN_CHARS).collect();
+        if !self.counts.unknown.contains(escaped.as_str()) {
+            self.counts.unknown.insert(escaped.into());
+        }
+    }
+
+    /// Brings the named counts up to date.
+    pub(crate) fn settle(&mut self, plan: &RewritePlan, compiled: &Compiled) {
+        for (name, [shown, masked, hidden]) in compiled.fields.iter().zip(&self.fields) {
+            if shown + masked + hidden > 0 {
+                let count = FieldCount { shown: *shown, masked: *masked, hidden: *hidden };
+                self.counts.fields.insert(Arc::clone(name), count);
+            }
+        }
+        for (rule, applied) in plan.rules.iter().zip(&self.applied) {
+            for (grant, _) in rule.grants.iter().zip(applied).filter(|(_, applied)| **applied) {
+                self.counts.grants.insert(Arc::clone(&grant.name));
+            }
+        }
+    }
+}
+
+/// Paths print with quotes and backslashes in order; what is left are invisible characters.
+fn escape(c: char) -> impl Iterator<Item = char> {
+    let plain = matches!(c, '"' | '\'' | '\\');
+    plain.then_some(c).into_iter().chain((!plain).then(|| c.escape_debug()).into_iter().flatten())
+}

@@ -1,0 +1,130 @@
+//! Text masks that look at one whole value: both ends, an e-mail address, a date.
+
+use jiff::civil::Date;
+
+use super::STARS;
+use super::spec::DateUnit;
+
+/// Both ends of a text, counted in characters (Unicode scalar values).
+pub(super) struct Keep {
+    first: usize,
+    last: usize,
+    fill: char,
+}
+
+/// The start of an address's local part, and its domain.
+pub(super) struct Email {
+    keep_first: usize,
+}
+
+impl Keep {
+    pub(super) fn new(first: usize, last: usize, fill: char) -> Self {
+        Self { first, last, fill }
+    }
+
+    pub(super) fn mask(&self, text: &str) -> String {
+        let hidden = self.hidden(text);
+        text.chars()
+            .enumerate()
+            .map(|(index, c)| if hidden.contains(&index) { self.fill } else { c })
+            .collect()
+    }
+
+    /// All that is hidden is fill. The empty text is left as it is and so never stands for anything.
+    pub(super) fn could_have_written(&self, text: &str) -> bool {
+        let hidden = self.hidden(text);
+        !hidden.is_empty() && text.chars().skip(hidden.start).take(hidden.len()).all(|c| c == self.fill)
+    }
+
+    pub(super) fn leaves_trace_in(&self, text: &str) -> bool {
+        text.contains(self.fill)
+    }
+
+    fn hidden(&self, text: &str) -> std::ops::Range<usize> {
+        let count = text.chars().count();
+        if count <= self.first.saturating_add(self.last) { 0..count } else { self.first..count - self.last }
+    }
+}
+
+impl Email {
+    pub(super) fn new(keep_first: usize) -> Self {
+        Self { keep_first }
+    }
+
+    pub(super) fn mask(&self, text: &str) -> String {
+        let Some((local, domain)) = address(text) else { return STARS.to_owned() };
+        let kept = if local.chars().count() > self.keep_first { self.keep_first } else { 0 };
+        let kept: String = local.chars().take(kept).collect();
+        format!("{kept}{STARS}@{domain}")
+    }
+
+    pub(super) fn could_have_written(&self, text: &str) -> bool {
+        if text == STARS {
+            return true;
+        }
+        let Some((local, _)) = text.rsplit_once('@') else { return false };
+        local.strip_suffix(STARS).is_some_and(|kept| {
+            let kept = kept.chars().count();
+            kept == 0 || kept == self.keep_first
+        })
+    }
+}
+
+/// The two parts of a text that is one plain address and nothing else: no quotes, no comment, no display name.
+fn address(text: &str) -> Option<(&str, &str)> {
+    let (local, domain) = text.split_once('@')?;
+    let plain_local = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    let plain_domain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.');
+    let is_one = text.len() <= MAX_ADDRESS_BYTES
+        && !local.is_empty()
+        && local.chars().all(plain_local)
+        && domain.contains('.')
+        && domain.split('.').all(|label| !label.is_empty())
+        && domain.chars().all(plain_domain);
+    is_one.then_some((local, domain))
+}
+
+/// The year, or year and month, of an ISO 8601 date or date and time; also of what this mask has written.
+pub(super) fn date(text: &str, unit: DateUnit) -> Option<String> {
+    let (year, month) = year_and_month(text)?;
+    Some(match unit {
+        DateUnit::Year => format!("{year:04}"),
+        DateUnit::Month => format!("{year:04}-{month:02}"),
+    })
+}
+
+/// Whether a text is exactly what [`date`] writes.
+pub(super) fn is_date(text: &str, unit: DateUnit) -> bool {
+    match unit {
+        DateUnit::Year => text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()),
+        DateUnit::Month => text.len() == 7 && date(text, unit).as_deref() == Some(text),
+    }
+}
+
+fn year_and_month(text: &str) -> Option<(i16, i8)> {
+    let field = |range: std::ops::Range<usize>| {
+        let digits = text.get(range).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<i16>().ok()
+    };
+    let byte = |index: usize| text.as_bytes().get(index).copied();
+    // Extended (2024-05-17), basic (20240517), or the month alone (2024-05).
+    let (month, day, length) = match (byte(4)?, byte(7)) {
+        (b'-', Some(b'-')) => (field(5..7)?, field(8..10)?, 10),
+        (b'-', None) => (field(5..7)?, 1, 7),
+        _ => (field(4..6)?, field(6..8)?, 8),
+    };
+    let time_follows = matches!(byte(length), Some(b'T' | b't' | b' '))
+        && byte(length + 1).is_some_and(|byte| byte.is_ascii_digit())
+        && text.len() <= MAX_DATE_BYTES;
+    if text.len() != length && (length == 7 || !time_follows) {
+        return None;
+    }
+    let date = Date::new(field(0..4)?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    Some((date.year(), date.month()))
+}
+
+/// Longest address (RFC 5321 section 4.5.3.1).
+const MAX_ADDRESS_BYTES: usize = 254;
+
+/// Longest date and time with fraction, offset and zone name.
+const MAX_DATE_BYTES: usize = 64;

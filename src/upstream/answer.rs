@@ -1,0 +1,146 @@
+//! The raw answer. Nobody but `response` looks inside.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::response::Parts;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::base::Clock;
+
+use super::admission::Slot;
+use super::error::{Phase, UpstreamError};
+use super::origin::Origin;
+
+/// An upstream's answer, unscreened.
+pub struct UpstreamResponse {
+    head: Parts,
+    body: UpstreamBody,
+    latency: Duration,
+    origin: Arc<Origin>,
+    sniff_gzip: bool,
+}
+
+impl UpstreamResponse {
+    pub(super) fn new(
+        head: Parts,
+        body: UpstreamBody,
+        latency: Duration,
+        origin: Arc<Origin>,
+        sniff_gzip: bool,
+    ) -> Self {
+        Self { head, body, latency, origin, sniff_gzip }
+    }
+
+    /// The upstream's status, for metrics.
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// Time from sending to the head of the answer, waiting for a slot included.
+    pub fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    /// Whether a claim of gzip is to be checked against the first bytes.
+    pub(crate) fn sniff_gzip(&self) -> bool {
+        self.sniff_gzip
+    }
+
+    /// Its head.
+    pub(crate) fn head(&self) -> &Parts {
+        &self.head
+    }
+
+    /// A URL of the upstream as path and query on the gateway's own origin; `None` for every other URL.
+    pub(crate) fn localised(&self, url: &str) -> Option<String> {
+        self.origin.localised(url)
+    }
+
+    /// Its body, to ask whether there is one.
+    pub(crate) fn body(&self) -> &UpstreamBody {
+        &self.body
+    }
+
+    /// Opens it.
+    pub(crate) fn into_body(self) -> UpstreamBody {
+        self.body
+    }
+}
+
+/// The body of an answer, under its timeouts; holds its connection slot until its end or until it is dropped. A
+/// body that ends before its stated length is an error, never an end.
+pub struct UpstreamBody {
+    inner: Incoming,
+    slot: Option<Slot>,
+    clock: Arc<dyn Clock>,
+    idle: Duration,
+    deadline: Duration,
+    timer: Option<(Pin<Box<Sleep>>, Phase)>,
+}
+
+impl UpstreamBody {
+    /// `deadline` is on `clock`'s monotonic scale.
+    pub(super) fn new(
+        inner: Incoming,
+        slot: Slot,
+        clock: Arc<dyn Clock>,
+        idle: Duration,
+        deadline: Duration,
+    ) -> Self {
+        Self { inner, slot: Some(slot), clock, idle, deadline, timer: None }
+    }
+
+    /// Waits for the timer that runs while the upstream is silent, starting it if needed. It measures the
+    /// upstream only: it starts when a piece is asked for and not there, so a slow caller does not trip it.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
+        let (timer, phase) = self.timer.get_or_insert_with(|| {
+            let left = self.deadline.saturating_sub(self.clock.monotonic());
+            let phase = if left < self.idle { Phase::Total } else { Phase::Idle };
+            (Box::pin(tokio::time::sleep(left.min(self.idle))), phase)
+        });
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(UpstreamError::Timeout(*phase))
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.timer = None;
+                if this.clock.monotonic() >= this.deadline {
+                    return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Total))));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::broken(&error)))),
+            Poll::Ready(None) => {
+                this.slot = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => this.poll_timer(cx).map(|error| Some(Err(error))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

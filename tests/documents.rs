@@ -1,0 +1,69 @@
+//! The documents keep what they say: links lead somewhere, and the examples pass the checks they describe.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fieldgate::app::config::Config;
+use regex::Regex;
+
+#[test]
+fn links_lead_to_files_that_are_there() {
+    let link = Regex::new(r"\]\(([^)#\s]+)(#[^)]*)?\)").unwrap();
+    let mut broken = Vec::new();
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for found in link.captures_iter(&text) {
+            let target = &found[1];
+            if !target.contains("://") && !document.parent().unwrap().join(target).exists() {
+                broken.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn the_documented_configuration_has_no_mistakes() {
+    let text = fs::read_to_string(root().join("docs/operate.md")).unwrap();
+    let [example] = blocks(&text, "yaml").try_into().expect("one configuration");
+    let (config, report) = Config::parse(Path::new("docs/operate.md"), &example);
+    assert!(report.diagnostics().is_empty(), "{}", report.to_text(false));
+    assert!(config.is_some());
+}
+
+#[test]
+fn make_knows_the_commands_that_the_readme_names() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let target = Regex::new(r"`?make ([a-z]+)`?").unwrap();
+    for found in target.captures_iter(&readme) {
+        assert!(makefile.contains(&format!("\n{}: ", &found[1])), "make {}", &found[1]);
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// Every Markdown file of the project.
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.file_name().unwrap().to_str().unwrap();
+            match entry.is_dir() {
+                true if name != "target" && !name.starts_with('.') => folders.push(entry),
+                false if name.ends_with(".md") => found.push(entry),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// The fenced blocks of a language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fenced = Regex::new(&format!("(?ms)^```{language}\n(.*?)^```")).unwrap();
+    fenced.captures_iter(text).map(|found| found[1].to_owned()).collect()
+}

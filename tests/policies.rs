@@ -1,0 +1,54 @@
+//! Every scenario under `policies/` passes its own `check` and `test`, and its configuration is right.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fieldgate::analysis::run_examples;
+use fieldgate::app::config::Config;
+use fieldgate::base::Severity;
+use fieldgate::policy::{Loaded, MaskKeys, Purpose};
+use jiff::Timestamp;
+
+#[test]
+fn every_scenario_checks_without_a_warning() {
+    for scenario in scenarios() {
+        let loaded = Loaded::read(&[scenario.clone()], &MaskKeys::Assumed, Purpose::Check);
+        let notes_only = loaded.report.diagnostics().iter().all(|found| found.severity == Severity::Note);
+        let report = loaded.report.to_text(false);
+        assert!(loaded.plan.is_some() && notes_only, "{}:\n{report}", scenario.display());
+    }
+}
+
+#[test]
+fn every_scenario_keeps_its_promises() {
+    let mut failed = Vec::new();
+    for scenario in scenarios() {
+        let loaded = Loaded::read(&[scenario.clone()], &MaskKeys::Assumed, Purpose::Check);
+        let plan = loaded.plan.unwrap_or_else(|| panic!("{}", scenario.display()));
+        assert!(!loaded.set.tests.is_empty(), "{} has no tests", scenario.display());
+        let results =
+            run_examples(&plan, &loaded.set.tests, "2026-11-23T02:00:00Z".parse::<Timestamp>().unwrap());
+        let failures =
+            results.into_iter().filter_map(|result| Some(format!("{}: {}", result.name, result.failure?)));
+        failed.extend(failures);
+    }
+    assert!(failed.is_empty(), "\n{}\n", failed.join("\n"));
+}
+
+#[test]
+fn every_scenario_has_a_configuration_and_a_readme() {
+    for scenario in scenarios() {
+        let (config, report) = Config::load(&scenario.join("fieldgate.yaml"));
+        assert!(config.is_some(), "{}", report.to_text(false));
+        assert!(report.diagnostics().is_empty(), "{}", report.to_text(false));
+        assert!(scenario.join("README.md").is_file(), "{}", scenario.display());
+    }
+}
+
+fn scenarios() -> Vec<PathBuf> {
+    let all = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap();
+    let mut found: Vec<_> = all.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    found.sort();
+    assert!(found.len() >= 2);
+    found
+}
