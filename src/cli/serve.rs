@@ -64,7 +64,9 @@ async fn serve(
     };
     // Notes are for `check`, which is asked for them.
     if app.warnings().diagnostics().iter().any(|found| found.severity != Severity::Note) {
-        write!(std::io::stderr(), "{}", app.warnings().to_text(std::io::stderr().is_terminal()))?;
+        // Nobody may be reading what is said here; that is no reason not to serve.
+        let _unread =
+            write!(std::io::stderr(), "{}", app.warnings().to_text(std::io::stderr().is_terminal()));
     }
     ready(&app, &tls)?;
     let reloader = app.reloader();
@@ -75,7 +77,7 @@ async fn serve(
 fn tell_addresses(app: &App, tls: &[Arc<str>]) -> std::io::Result<()> {
     for (name, address) in app.addresses() {
         let scheme = if tls.contains(name) { "https" } else { "http" };
-        writeln!(std::io::stdout(), "{name}: {scheme}://{address}")?;
+        let _unread = writeln!(std::io::stdout(), "{name}: {scheme}://{address}");
     }
     Ok(())
 }
