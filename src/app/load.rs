@@ -1,6 +1,7 @@
 //! Files become what requests are decided by: configuration, policy, identity and upstreams, checked together.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Clock, Diagnostic, Report, Secret};
@@ -13,6 +14,31 @@ use crate::telemetry::Vocabulary;
 use crate::upstream::{Credentials, UpstreamConfig, Upstreams};
 
 use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig};
+
+/// A configuration and its policy, for looking at: nothing is opened, no secret is needed.
+pub struct Checked {
+    /// The configuration; `None` if anything is wrong with it.
+    pub config: Option<Config>,
+    /// The policy, if the configuration says where it is.
+    pub policy: Option<Loaded>,
+    /// Everything that was noticed about both.
+    pub report: Report,
+}
+
+/// Reads a configuration and its policy as `check`, `test`, `apply` and `explain` do.
+pub fn check(file: &Path) -> Checked {
+    let (config, mut report) = Config::load(file);
+    let Some(config) = config else { return Checked { config: None, policy: None, report } };
+    // The values of the keys do not matter here, but a mask must name one of them.
+    let keys = MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect());
+    let mut policy = Loaded::read(&[config.policies.clone()], &keys, Purpose::Check);
+    report.extend(std::mem::take(&mut policy.report));
+    if let Some(plan) = &policy.plan {
+        fit(&config, plan, &mut report);
+    }
+    report.sort();
+    Checked { config: Some(config), policy: Some(policy), report }
+}
 
 /// Reads the policy of a configuration to be served, with the deployment's own keys.
 pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
@@ -38,7 +64,7 @@ pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
 }
 
 /// Complains where policy and configuration do not speak of the same APIs.
-pub fn fit(config: &Config, plan: &Plan, report: &mut Report) {
+fn fit(config: &Config, plan: &Plan, report: &mut Report) {
     let routed: BTreeSet<&str> = plan.routes().map(|route| route.api.as_ref()).collect();
     let known: BTreeSet<&str> = config.apis.iter().map(|api| api.name.as_ref()).collect();
     for api in routed.difference(&known) {

@@ -1,6 +1,7 @@
 //! Files as written become tables: every name is looked up, every path, condition, mask and unit is parsed, and
 //! whatever cannot be served is complained about at its place. All complaints are collected, none stops the rest.
 
+mod answers;
 mod guards;
 mod invariants;
 mod people;
