@@ -45,4 +45,4 @@ lint: ## Clippy with the lints of Cargo.toml; a warning fails
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 bench: ## Rewrite, decide and pipeline benches, each against a rival in the same run
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench '*'
