@@ -1,5 +1,7 @@
 //! The demo as a newcomer meets it: the program, what it prints, and the printed commands run by a shell.
 
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "the whole file is a test")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
