@@ -15,8 +15,11 @@ mod audit;
 mod check;
 mod demo;
 mod explain;
+#[cfg(test)]
+mod golden;
 mod health;
 mod init;
+mod matrix;
 mod policy;
 mod request;
 mod serve;
@@ -51,6 +54,8 @@ enum Command {
     Apply(apply::Args),
     /// Say why each field is shown, masked or hidden for a caller.
     Explain(explain::Args),
+    /// Draw who sees, sets and queries what: role by resource by field.
+    Matrix(matrix::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
     /// Ask a running gateway whether it is ready.
@@ -67,6 +72,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Matrix(args) => matrix::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Health(args) => health::run(args),
     };
