@@ -1,7 +1,6 @@
 //! Files become what requests are decided by: configuration, policy, identity and upstreams, checked together.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Clock, Diagnostic, Report, Secret};
@@ -15,29 +14,6 @@ use crate::upstream::{Credentials, UpstreamConfig, Upstreams};
 
 use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig};
 
-/// A configuration and its policy, for looking at: nothing is opened, no secret is needed.
-pub struct Checked {
-    /// The configuration; `None` if anything is wrong with it.
-    pub config: Option<Config>,
-    /// The policy, if the configuration says where it is.
-    pub policy: Option<Loaded>,
-    /// Everything that was noticed about both.
-    pub report: Report,
-}
-
-/// Reads a configuration and its policy as `check`, `test`, `apply` and `explain` do.
-pub fn check(file: &Path) -> Checked {
-    let (config, mut report) = Config::load(file);
-    let Some(config) = config else { return Checked { config: None, policy: None, report } };
-    let mut policy = Loaded::read(&[config.policies.clone()], &MaskKeys::Assumed, Purpose::Check);
-    report.extend(std::mem::take(&mut policy.report));
-    if let Some(plan) = &policy.plan {
-        fit(&config, plan, &mut report);
-    }
-    report.sort();
-    Checked { config: Some(config), policy: Some(policy), report }
-}
-
 /// Reads the policy of a configuration to be served, with the deployment's own keys.
 pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     let mut report = Report::default();
@@ -45,13 +21,14 @@ pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     for (name, source) in &config.secrets {
         match source.read() {
             Ok(secret) => keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec())),
-            Err(diagnostic) => report.push(diagnostic),
+            Err(diagnostic) => report.push(*diagnostic),
         }
     }
     if report.has_errors() {
         return Err(report);
     }
-    let mut loaded = Loaded::read(&[config.policies.clone()], &MaskKeys::Given(keys), Purpose::Serve);
+    let mut loaded =
+        Loaded::read(std::slice::from_ref(&config.policies), &MaskKeys::Given(keys), Purpose::Serve);
     report.extend(std::mem::take(&mut loaded.report));
     if let Some(plan) = &loaded.plan {
         fit(config, plan, &mut report);
@@ -60,8 +37,8 @@ pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     if report.has_errors() { Err(report) } else { Ok((loaded, report)) }
 }
 
-/// Whether policy and configuration speak of the same APIs.
-fn fit(config: &Config, plan: &Plan, report: &mut Report) {
+/// Complains where policy and configuration do not speak of the same APIs.
+pub fn fit(config: &Config, plan: &Plan, report: &mut Report) {
     let routed: BTreeSet<&str> = plan.routes().map(|route| route.api.as_ref()).collect();
     let known: BTreeSet<&str> = config.apis.iter().map(|api| api.name.as_ref()).collect();
     for api in routed.difference(&known) {
@@ -107,7 +84,7 @@ fn upstream(api: &ApiConfig) -> Result<UpstreamConfig, Box<Diagnostic>> {
         CredentialConfig::None => Credentials::None,
         CredentialConfig::Pass => Credentials::Pass,
         CredentialConfig::Header { name, prefix, secret } => {
-            let secret = secret.read().map_err(Box::new)?;
+            let secret = secret.read()?;
             let value = Secret::new(format!("{prefix}{}", secret.expose()));
             Credentials::Header { name: name.clone(), value }
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::app;
 use crate::app::config::Config;
 use crate::base::{Report, Secret};
 use crate::policy::{Loaded, MaskKeys, Purpose};
@@ -48,7 +49,7 @@ impl Source {
                     Ok(secret) => {
                         keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec()));
                     }
-                    Err(diagnostic) => report.push(diagnostic),
+                    Err(diagnostic) => report.push(*diagnostic),
                 }
             }
             if report.has_errors() { Err(report) } else { Ok(MaskKeys::Given(keys)) }
@@ -56,8 +57,8 @@ impl Source {
     }
 
     fn find(&self, keys: impl FnOnce(&Config) -> Result<MaskKeys, Report>) -> anyhow::Result<Found> {
-        let (config, mut report, keys) = match (&self.config, &self.policies) {
-            (None, Some(directory)) => (directory.clone(), Report::default(), MaskKeys::Assumed),
+        let (directory, mut report, keys, config) = match (&self.config, &self.policies) {
+            (None, Some(directory)) => (directory.clone(), Report::default(), MaskKeys::Assumed, None),
             (given, None) => {
                 let usual = PathBuf::from("fieldgate.yaml");
                 let file = match given {
@@ -71,7 +72,7 @@ impl Source {
                 let (config, mut report) = Config::load(file);
                 let Some(config) = config else { return Ok(Found { policy: None, report }) };
                 match keys(&config) {
-                    Ok(keys) => (config.policies.clone(), report, keys),
+                    Ok(keys) => (config.policies.clone(), report, keys, Some(config)),
                     Err(further) => {
                         report.extend(further);
                         return Ok(Found { policy: None, report });
@@ -82,8 +83,11 @@ impl Source {
                 return Err(Usage("say either `--config` or `--policies`".to_owned()).into());
             }
         };
-        let mut policy = Loaded::read(&[config], &keys, Purpose::Check);
+        let mut policy = Loaded::read(&[directory], &keys, Purpose::Check);
         report.extend(std::mem::take(&mut policy.report));
+        if let (Some(config), Some(plan)) = (&config, &policy.plan) {
+            app::fit(config, plan, &mut report);
+        }
         report.sort();
         Ok(Found { policy: Some(policy), report })
     }

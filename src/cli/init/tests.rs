@@ -40,3 +40,25 @@ fn names_and_urls_that_cannot_work_are_refused() {
         assert!(api_url(url).is_err(), "{url}");
     }
 }
+
+#[test]
+fn what_it_writes_passes_check() {
+    use crate::app;
+    use crate::app::config::Config;
+    use crate::policy::{Loaded, MaskKeys, Purpose};
+
+    let dir = tempfile::tempdir().unwrap();
+    write_all(&args(dir.path())).unwrap();
+    let (config, report) = Config::load(&dir.path().join("fieldgate.yaml"));
+    assert!(report.diagnostics().is_empty(), "{}", report.to_text(false));
+    let config = config.unwrap();
+    let names = config.secrets.iter().map(|(name, _)| std::sync::Arc::clone(name)).collect();
+    let mut policy =
+        Loaded::read(std::slice::from_ref(&config.policies), &MaskKeys::Named(names), Purpose::Check);
+    let mut report = std::mem::take(&mut policy.report);
+    app::fit(&config, policy.plan.as_ref().unwrap(), &mut report);
+    assert!(report.diagnostics().is_empty(), "{}", report.to_text(false));
+    assert_eq!(policy.set.tests.len(), 1);
+    assert!(config.secrets.iter().all(|(_, source)| source.read().is_ok()));
+    assert!(config.identity.resolve().is_ok());
+}
