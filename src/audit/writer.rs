@@ -67,8 +67,12 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
     /// Failed appends since the last that succeeded.
     failures: u32,
+    /// The last failure and when the next try is due, while appends fail.
+    failing: Option<(AuditError, Duration)>,
     /// Whether the head could not be written or the disk not be forced since.
     unsafe_end: bool,
+    /// Whether a new segment was asked for.
+    rotate: bool,
     /// Whether the end of the segment is overdue because the next one could not be begun.
     overdue: bool,
     /// When the oldest write that is not on the disk happened.
@@ -106,7 +110,9 @@ impl Writer {
             backlog: VecDeque::new(),
             buffer: Vec::new(),
             failures: 0,
+            failing: None,
             unsafe_end: false,
+            rotate: false,
             overdue: false,
             unsynced_since: None,
         })
@@ -156,10 +162,8 @@ impl Writer {
             let wait = self.wait();
             match self.queue.take(&mut self.backlog, wait) {
                 Taken::Entries { rotate } => {
-                    if rotate || self.medium.bytes() >= self.segment_bytes {
-                        self.rotate();
-                    }
-                    self.write();
+                    self.rotate |= rotate;
+                    self.work();
                 }
                 Taken::Ended => return self.stop(),
             }
@@ -170,6 +174,24 @@ impl Writer {
                     "audit records lost: the log could not be written at the end"
                 );
                 return;
+            }
+        }
+    }
+
+    /// One round: what came is written, or told that it cannot be.
+    fn work(&mut self) {
+        let now = self.queue.clock.monotonic();
+        match &self.failing {
+            Some((error, next_try)) if now < *next_try => {
+                let error = error.clone();
+                self.tell(&error);
+            }
+            Some(_) => self.write(),
+            None => {
+                if self.rotate || self.medium.bytes() >= self.segment_bytes {
+                    self.begin_segment();
+                }
+                self.write();
             }
         }
     }
@@ -210,7 +232,7 @@ impl Writer {
             self.queue.restore_suppressed(suppressed);
             return self.failed(&error);
         }
-        if self.failures > 0 {
+        if self.failing.take().is_some() {
             info!("audit log is written again");
             self.failures = 0;
         }
@@ -317,8 +339,14 @@ impl Writer {
     /// An append failed: those who wait are told, everything stays.
     fn failed(&mut self, error: &io::Error) {
         self.failures = self.failures.saturating_add(1);
+        let told = AuditError::Write(error.to_string().into());
+        self.failing = Some((told.clone(), self.queue.clock.monotonic().saturating_add(RETRY)));
         self.not_writable(error);
-        let error = AuditError::Write(error.to_string().into());
+        self.tell(&told);
+    }
+
+    /// Tells those who wait that their records are not written; their answers are cut, and the records say so.
+    fn tell(&mut self, error: &AuditError) {
         for entry in &mut self.backlog {
             let Some(written) = entry.written.take() else { continue };
             if let Content::Request(draft) = &mut entry.content
@@ -326,6 +354,7 @@ impl Writer {
             {
                 draft.outcome = Outcome::Cut(error.to_string());
             }
+            // An error here means that nobody waits any more: the caller went away meanwhile.
             let _ = written.send(Err(error.clone()));
         }
     }
@@ -338,13 +367,13 @@ impl Writer {
     }
 
     /// Begins the next segment. If that fails the old one goes on.
-    fn rotate(&mut self) {
+    fn begin_segment(&mut self) {
         let before = self.chain;
         self.buffer.clear();
         self.seal_segment_record(self.medium.segment().saturating_add(1));
         match self.medium.begin_segment(&self.buffer) {
             Ok(()) => {
-                self.overdue = false;
+                (self.rotate, self.overdue) = (false, false);
                 let result = self.secure();
                 self.secured(&result);
             }
@@ -450,6 +479,6 @@ const BATCH_BYTES: usize = 1 << 20;
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 /// The shortest wait for something that is due.
-const SOON: Duration = Duration::from_millis(1);
+const SOON: Duration = Duration::from_millis(10);
 /// How many failures in a row end the writer of a log that is being closed: 10 seconds.
 const GIVE_UP: u32 = 40;
