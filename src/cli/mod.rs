@@ -45,6 +45,8 @@ pub struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(serve::Args),
+    /// Run a sample CRM with the gateway in front of it.
+    Demo(demo::Args),
     /// Write a commented configuration and a first policy.
     Init(init::Args),
     /// Find every mistake in a policy and its deployment.
@@ -71,6 +73,7 @@ enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),

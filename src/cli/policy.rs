@@ -55,7 +55,7 @@ impl Source {
         for (name, source) in &config.secrets {
             match source.read() {
                 Ok(secret) => keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec())),
-                Err(diagnostic) => report.push(diagnostic),
+                Err(diagnostic) => report.push(*diagnostic),
             }
         }
         if report.has_errors() {

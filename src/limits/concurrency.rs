@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who runs how many requests, by limit and subject.
 #[derive(Clone, Default)]
-pub(super) struct Running(Arc<Mutex<HashMap<(Arc<str>, Arc<str>), u64>>>);
+pub(super) struct Running(Arc<Mutex<HashMap<Name, u64>>>);
+
+/// A limit and a subject.
+type Name = (Arc<str>, Arc<str>);
 
 /// One running request; dropping it ends it.
 pub(super) struct Place {
     running: Running,
-    key: (Arc<str>, Arc<str>),
+    key: Name,
 }
 
 impl Running {
