@@ -33,7 +33,8 @@ impl Holders {
             1 => parts.push("1 bound user".to_owned()),
             count => parts.push(format!("{count} bound users")),
         }
-        let groups: Vec<_> = self.groups.iter().take(NAMED).map(|group| format!("`{group}`")).collect();
+        let groups: Vec<_> =
+            self.groups.iter().take(NAMED).map(|group| format!("`{}`", group.replace('`', "´"))).collect();
         match self.groups.len() {
             0 => {}
             1 => parts.push(format!("the group {}", groups.join(""))),

@@ -68,6 +68,8 @@ pub struct ActionMark {
 pub struct Group {
     /// The label; `None`: members that nobody labelled and that pass all the same.
     pub label: Option<Arc<str>>,
+    /// Its place among the labels of the policy, 0 for the most open, and how many there are.
+    pub rank: (usize, usize),
     /// The fields.
     pub rows: Vec<Row>,
 }
@@ -189,7 +191,12 @@ impl Draw<'_> {
         let labels = self.survey.labels();
         let groups = rows
             .into_iter()
-            .map(|(label, rows)| Group { label: label.and_then(|index| labels.get(index)).cloned(), rows })
+            .map(|(label, rows)| Group {
+                label: label.and_then(|index| labels.get(index)).cloned(),
+                // What nobody labelled may be anything.
+                rank: (label.unwrap_or(labels.len().saturating_sub(1)), labels.len()),
+                rows,
+            })
             .collect();
         Section { resource: resource.name.clone(), actions, groups }
     }

@@ -9,11 +9,13 @@
 //! | 1 | it failed: a mistake in a policy or configuration, a malformed answer, a broken audit chain |
 //! | 2 | the command line is wrong |
 //! | 3 | `apply`: the policy refuses the request |
+//! | 4 | `diff`: somebody gains rights, or something protects less |
 
 mod apply;
 mod audit;
 mod check;
 mod demo;
+mod diff;
 mod explain;
 #[cfg(test)]
 mod golden;
@@ -22,6 +24,7 @@ mod init;
 mod matrix;
 mod policy;
 mod request;
+mod schema;
 mod serve;
 mod test;
 
@@ -56,6 +59,10 @@ enum Command {
     Explain(explain::Args),
     /// Draw who sees, sets and queries what: role by resource by field.
     Matrix(matrix::Args),
+    /// Say who gains and who loses what between two policies.
+    Diff(diff::Args),
+    /// Print the JSON Schema of policy files, for editors.
+    Schema(schema::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
     /// Ask a running gateway whether it is ready.
@@ -73,6 +80,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Apply(args) => apply::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Matrix(args) => matrix::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Health(args) => health::run(args),
     };
@@ -90,3 +99,5 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// The policy refuses the request.
 const DENIED: u8 = 3;
+/// Somebody gains rights.
+const GAINED: u8 = 4;

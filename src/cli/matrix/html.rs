@@ -104,7 +104,9 @@ impl Page<'_> {
         let wide = self.matrix.columns.len();
         self.raw(&format!("<tbody class=\"resource\" data-section=\"{index}\"><tr><th scope=\"rowgroup\">"));
         self.text(&section.resource);
-        self.raw(&format!("</th><td colspan=\"{wide}\"></td></tr></tbody>\n"));
+        let nested = section.actions.iter().all(Vec::is_empty);
+        let hint = if nested { "no route of its own: seen inside other records" } else { "" };
+        self.raw(&format!("</th><td colspan=\"{wide}\">{hint}</td></tr></tbody>\n"));
         self.raw(&format!("<tbody class=\"may\" data-section=\"{index}\">\n"));
         for action in actions(section) {
             self.row_head(&[&section.resource, "may", action.name()], &format!("may {action}"));
@@ -114,8 +116,8 @@ impl Page<'_> {
             self.raw("</tr>\n");
         }
         self.raw("</tbody>\n");
-        let labels = section.groups.len();
-        for (rank, group) in section.groups.iter().enumerate() {
+        for group in &section.groups {
+            let (rank, labels) = group.rank;
             let label = group.label.as_deref().unwrap_or("unlabelled");
             let shade = (rank * (SHADES - 1)).checked_div(labels.saturating_sub(1)).unwrap_or(0);
             self.raw(&format!("<tbody class=\"label s{shade}\" data-section=\"{index}\">\n"));

@@ -23,11 +23,10 @@ pub(super) fn draw(matrix: &Matrix, width: usize) -> String {
     }
     for (index, note) in matrix.notes.iter().enumerate() {
         let number = raised(&[index + 1]);
-        out.push_str(&format!(
-            "{number:>3} {}\n    {}\n",
-            one_line(&sentence(note)),
-            one_line(&places(note))
-        ));
+        out.push_str(&format!("{number:>3} {}\n", one_line(&sentence(note))));
+        if !note.places.is_empty() {
+            out.push_str(&format!("    {}\n", one_line(&places(note))));
+        }
     }
     out
 }
@@ -155,6 +154,9 @@ fn cell(cell: &Cell) -> String {
         parts.push(HIDDEN.to_owned());
     }
     if let (Some(last), false) = (parts.last_mut(), cell.notes.is_empty()) {
+        if last.ends_with(DIGITS) {
+            last.push(BETWEEN);
+        }
         last.push_str(&raised(&cell.notes));
     }
     if let Some(notes) = &cell.edit {
@@ -172,7 +174,7 @@ fn raised(numbers: &[usize]) -> String {
         number.to_string().bytes().filter_map(|digit| DIGITS.get(usize::from(digit - b'0'))).collect()
     };
     let texts: Vec<String> = numbers.iter().map(raise).collect();
-    texts.join("˒")
+    texts.join(&BETWEEN.to_string())
 }
 
 fn padded(text: &str, wide: usize) -> String {
@@ -187,6 +189,8 @@ fn width(text: &str) -> usize {
 }
 
 const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+/// Between two numbers of notes.
+const BETWEEN: char = '˒';
 const HIDDEN: &str = "·";
 /// Blanks between columns.
 const GAP: usize = 2;
