@@ -8,9 +8,16 @@
 mod difference;
 mod examples;
 mod explain;
+mod holders;
+mod matrix;
+mod reach;
 mod trial;
 
 pub use difference::difference;
 pub use examples::{ExampleResult, run_examples};
 pub use explain::{Explanation, FieldExplanation, Reason, explain};
+pub use holders::Holders;
+pub use matrix::{
+    About, ActionMark, Cell, Column, Group, Mark, Matrix, MatrixScope, Note, Row, Section, matrix,
+};
 pub use trial::{Caller, Refusal, Screened, admit, screen};

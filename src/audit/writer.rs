@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::chain::{Chain, hash_text};
-use super::content::{EVENT, time};
+use super::content::{EVENT, Time};
 use super::head::{Head, Signer, segment_message};
 use super::log::{AuditError, Sealed, Settings, Sync};
 use super::queue::{Content, Entry, Queue, Taken};
@@ -114,7 +114,7 @@ impl Writer {
 
     /// Records that the log was opened and what was found.
     pub(super) fn start(&mut self, start: &Start) -> io::Result<()> {
-        let (before, now) = (self.chain, time(self.queue.clock.now()));
+        let (before, now) = (self.chain, self.queue.clock.now());
         self.buffer.clear();
         if let Some(head) = &start.ahead {
             // The numbers of lost records are not given again.
@@ -128,21 +128,21 @@ impl Writer {
                 o.text("head_hash", hash_text(&head.chain.hash));
                 o.number("lost_from", before.sequence.saturating_add(1));
                 o.number("lost_to", head.chain.sequence);
-                o.text("time", &now);
+                o.shown("time", Time(now));
                 o.text("type", LOSS);
             });
         }
         if let Some(torn) = &start.torn {
             self.chain.seal(&mut self.buffer, |o| {
                 o.text("moved_to", &torn.moved_to);
-                o.text("time", &now);
+                o.shown("time", Time(now));
                 o.number("torn_bytes", torn.bytes);
                 o.text("type", REPAIR);
             });
         }
         self.chain.seal(&mut self.buffer, |o| {
             o.text("head", start.head.name());
-            o.text("time", &now);
+            o.shown("time", Time(now));
             o.text("type", START);
             o.text("version", env!("CARGO_PKG_VERSION"));
         });
@@ -226,19 +226,19 @@ impl Writer {
 
     /// What happened to the log itself since the last write.
     fn seal_notes(&mut self, suppressed: u64) {
-        let now = time(self.queue.clock.now());
+        let now = self.queue.clock.now();
         if self.failures > 0 {
             let failures = self.failures;
             self.chain.seal(&mut self.buffer, |o| {
                 o.number("failures", failures.into());
-                o.text("time", &now);
+                o.shown("time", Time(now));
                 o.text("type", RESUME);
             });
         }
         if suppressed > 0 {
             self.chain.seal(&mut self.buffer, |o| {
                 o.number("requests", suppressed);
-                o.text("time", &now);
+                o.shown("time", Time(now));
                 o.text("type", SUPPRESSED);
             });
         }
@@ -358,13 +358,13 @@ impl Writer {
     }
 
     fn seal_segment_record(&mut self, number: u32) {
-        let now = time(self.queue.clock.now());
+        let now = self.queue.clock.now();
         let signature = self.signer.as_ref().map(|signer| signer.sign(&segment_message(number, &self.chain)));
         self.chain.seal(&mut self.buffer, |o| {
             o.maybe("key", signature.as_ref().map(|s| s.key.as_str()));
             o.maybe("mac", signature.as_ref().map(|s| s.mac.as_str()));
             o.number("segment", number.into());
-            o.text("time", &now);
+            o.shown("time", Time(now));
             o.text("type", SEGMENT);
         });
     }
@@ -385,10 +385,10 @@ impl Writer {
     /// The orderly end: a last record, everything on the disk.
     fn stop(mut self) {
         let before = self.chain;
-        let now = time(self.queue.clock.now());
+        let now = self.queue.clock.now();
         self.buffer.clear();
         self.chain.seal(&mut self.buffer, |o| {
-            o.text("time", &now);
+            o.shown("time", Time(now));
             o.text("type", STOP);
         });
         let stopped = self.append(before).and_then(|()| self.secure()).and_then(|()| self.medium.sync());

@@ -151,7 +151,7 @@ fn progress() -> ProgressBar {
 /// The size of standard input where it is a file.
 fn input_bytes() -> Option<u64> {
     let metadata = std::fs::metadata("/dev/stdin").ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// On a terminal, what was done.

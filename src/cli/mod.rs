@@ -15,8 +15,11 @@ mod audit;
 mod check;
 mod demo;
 mod explain;
+#[cfg(test)]
+mod golden;
 mod health;
 mod init;
+mod matrix;
 mod policy;
 mod request;
 mod serve;
@@ -39,6 +42,8 @@ pub struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(serve::Args),
+    /// Run a sample CRM with the gateway in front of it.
+    Demo(demo::Args),
     /// Write a commented configuration and a first policy.
     Init(init::Args),
     /// Find every mistake in a policy and its deployment.
@@ -49,6 +54,8 @@ enum Command {
     Apply(apply::Args),
     /// Say why each field is shown, masked or hidden for a caller.
     Explain(explain::Args),
+    /// Draw who sees, sets and queries what: role by resource by field.
+    Matrix(matrix::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
     /// Ask a running gateway whether it is ready.
@@ -59,11 +66,13 @@ enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Matrix(args) => matrix::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Health(args) => health::run(args),
     };

@@ -2,6 +2,7 @@
 //! whatever cannot be served is complained about at its place. All complaints are collected, none stops the rest.
 
 mod guards;
+mod invariants;
 mod people;
 mod resources;
 mod routes;
@@ -63,6 +64,7 @@ pub(super) fn compile(documents: &Documents, set: &PolicySet, keys: &MaskKeys, p
     compiler.limits();
     let router = compiler.routes();
     compiler.approvals_and_alerts();
+    compiler.invariants();
     Compiled { tables: compiler.tables, router, params: compiler.params }
 }
 

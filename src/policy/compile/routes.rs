@@ -16,6 +16,9 @@ use crate::policy::syntax::{
     Api, Denials, Format, PartKind, QueryParts, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
 };
 
+/// Action and resource, and what the request must say for them; neither for a public route.
+type Target = (Option<(Action, ResourceId)>, Option<RouteWhen>);
+
 impl Compiler<'_> {
     pub(super) fn routes(&mut self) -> Router {
         let set = self.set;
@@ -221,7 +224,7 @@ impl Compiler<'_> {
     }
 
     /// Action and resource of a route, with what the request must say for it; several where the request names it.
-    fn targets(&self, route: &Route) -> Vec<(Option<(Action, ResourceId)>, Option<RouteWhen>)> {
+    fn targets(&self, route: &Route) -> Vec<Target> {
         if route.public {
             if let Some(action) = &route.action {
                 self.documents.error("public-with-action", "a public route has no action", action.mark);
@@ -301,10 +304,6 @@ impl Compiler<'_> {
         let keep = route.envelope.keep.iter().filter_map(|word| self.kept(word, records.as_ref())).collect();
         let total = route.envelope.total.as_ref().and_then(|word| self.kept(word, records.as_ref()));
         let resource = about.as_ref().and_then(|(_, id)| self.tables.resources.get(*id));
-        // What decides about a route goes on, or the upstream would take the request for another.
-        let deciding = |kind| when.iter().filter(move |part| part.kind == kind).map(|part| part.name.clone());
-        let mut request_headers = self.headers(&route.request_headers);
-        request_headers.extend(deciding(PartKind::Header));
         let facts = RouteFacts {
             name: route.pattern.text.clone(),
             api: api.name.text.clone(),
@@ -313,20 +312,24 @@ impl Compiler<'_> {
             public: route.public,
             single,
             denial: denial.clone(),
-            request_headers,
+            request_headers: self.passing_headers(route, &when),
             response_headers: self.headers(&route.response_headers),
         };
         let body = self.body(route, about.as_ref());
+        let format = self.answer_format(route, about.as_ref());
         let mut query =
             route.query.as_ref().map(|parts| self.query(parts, about.as_ref())).unwrap_or_default();
-        query.pass.extend(deciding(PartKind::Query));
+        // What was judged is what is sent.
+        let judged = when.iter().filter(|when| when.kind == PartKind::Query).map(|when| when.name.clone());
+        let judged: Vec<_> = judged.filter(|name| !query.names().any(|known| known == name)).collect();
+        query.pass.extend(judged);
         Some(RouteTable {
             facts: Arc::new(facts),
             method: method.clone(),
             template: template.to_vec(),
             when,
             about,
-            format: answer_format(&route.format),
+            format,
             records,
             keep,
             total,
@@ -361,6 +364,11 @@ impl Compiler<'_> {
             }
             return;
         };
+        let csv = matches!(route.format, Format::Csv(_));
+        if !csv && (!route.columns.is_empty() || route.neutralise_formulas) {
+            let message = "`columns` and `neutralise_formulas` belong to `format: csv` and `format: tsv`";
+            self.documents.error("not-separated", message, route.pattern.mark);
+        }
         if lines {
             if let Some(word) = &route.records {
                 self.warn("unused-records", "in this format each line is a record".into(), None, word.mark);
@@ -448,6 +456,39 @@ impl Compiler<'_> {
             page_size: parts.page_size.as_ref().map(|(word, max)| (word.text.clone(), *max)),
             pass: texts(&parts.pass),
         }
+    }
+
+    /// The headers the route passes, and those that were judged.
+    fn passing_headers(&self, route: &Route, when: &[RouteWhen]) -> Vec<Arc<str>> {
+        let mut headers = self.headers(&route.request_headers);
+        headers
+            .extend(when.iter().filter(|when| when.kind == PartKind::Header).map(|when| when.name.clone()));
+        headers.sort();
+        headers.dedup();
+        headers
+    }
+
+    fn answer_format(&self, route: &Route, about: Option<&(Action, ResourceId)>) -> AnswerFormat {
+        let delimiter = match route.format {
+            Format::Json => return AnswerFormat::Json,
+            Format::Ndjson => return AnswerFormat::Ndjson,
+            Format::JsonSeq => return AnswerFormat::JsonSeq,
+            Format::Sse => return AnswerFormat::Sse,
+            Format::Csv(delimiter) => delimiter,
+        };
+        let mut headers = HashMap::new();
+        for (header, field) in &route.columns {
+            let Some(path) = self.field_path(field) else { continue };
+            let table = about.and_then(|(_, id)| self.tables.resources.get(*id));
+            if let Some(table) = table.filter(|table| table.label_at(&path).is_none()) {
+                let message = format!("`{}` is no declared field of `{}`", field.text, table.name);
+                let help = did_you_mean(&field.text, table.fields.iter().map(|field| field.text.as_ref()))
+                    .unwrap_or_else(|| "a column stands for a labelled field".into());
+                self.documents.error_with_help("matches-nothing", message, help, field.mark);
+            }
+            headers.insert(header.text.as_ref().into(), path);
+        }
+        AnswerFormat::Csv(Csv { delimiter, neutralise_formulas: route.neutralise_formulas, headers })
     }
 
     fn headers(&self, words: &[Word]) -> Vec<Arc<str>> {
@@ -547,20 +588,6 @@ pub(in crate::policy) fn writes_one(action: &Action) -> bool {
 fn plain(path: &Path) -> bool {
     use crate::rewrite::Step;
     path.steps().iter().all(|step| !matches!(step, Step::Any | Step::Descend))
-}
-
-fn answer_format(format: &Format) -> AnswerFormat {
-    match format {
-        Format::Json => AnswerFormat::Json,
-        Format::Ndjson => AnswerFormat::Ndjson,
-        Format::JsonSeq => AnswerFormat::JsonSeq,
-        Format::Sse => AnswerFormat::Sse,
-        Format::Csv(delimiter) => AnswerFormat::Csv(Csv {
-            delimiter: *delimiter,
-            neutralise_formulas: false,
-            headers: HashMap::new(),
-        }),
-    }
 }
 
 fn clone_when(when: &RouteWhen) -> RouteWhen {

@@ -59,10 +59,11 @@ pub(super) fn resolve(
 fn points(resource: &ResourceTable, picks: &[(Pick, Access)]) -> Vec<Path> {
     let mut points: Vec<_> = resource.fields.iter().map(|field| field.path.clone()).collect();
     for (pick, _) in picks {
-        if let Pick::Place(path) = pick {
-            if resource.label_at(path).is_some() && !points.contains(path) {
-                points.push(path.clone());
-            }
+        if let Pick::Place(path) = pick
+            && resource.label_at(path).is_some()
+            && !points.contains(path)
+        {
+            points.push(path.clone());
         }
     }
     points

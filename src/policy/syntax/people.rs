@@ -99,10 +99,8 @@ fn permission(documents: &Documents, node: &Node, index: usize) -> Option<Permis
     let fields = Fields::of(documents, node, "a permission")?;
     let resource = fields.required_text("resource");
     let actions = fields.required("actions").map(|node| words(documents, node));
-    if let (Some(actions), Some(node)) = (&actions, fields.node("actions")) {
-        if actions.is_empty() {
-            documents.error("missing-actions", "a permission names at least one action", node.mark);
-        }
+    if actions.as_ref().is_some_and(Vec::is_empty) {
+        documents.error("missing-actions", "a permission names at least one action", fields.mark());
     }
     let records = condition(&fields, "records");
     let access = fields.node("fields").and_then(|node| access(documents, node));

@@ -111,6 +111,19 @@ fn names_that_are_not_declared() {
     );
 }
 
+/// A misspelled action in a guard or limit would silently guard or limit nothing.
+#[test]
+fn guards_and_limits_on_actions_that_do_not_exist() {
+    assert_eq!(
+        complaints("guards: [{ name: g, on: { actions: [exprot] }, require: principal.mfa }]\n"),
+        ["1:37 unknown-action no route has the action `exprot` | did you mean `export`?"]
+    );
+    assert_eq!(
+        complaints("limits: [{ name: g, actions: [liste], per: principal, records: 5/day }]\n"),
+        ["1:31 unknown-action no route has the action `liste` | did you mean `list`?"]
+    );
+}
+
 #[test]
 fn every_mistake_is_reported_at_once_and_sorted() {
     let said = complaints(

@@ -90,8 +90,11 @@ struct Caller {
     mfa: bool,
 }
 
+/// Whether a condition is met.
+type Met = fn(&Value) -> bool;
+
 /// The conditions there are, as CEL and as code.
-const CONDITIONS: [(&str, fn(&Value) -> bool); 6] = [
+const CONDITIONS: [(&str, Met); 6] = [
     ("record.a == 1", |r| r["a"] == json!(1)),
     (r#"record.b == principal.id"#, |r| r["b"] == json!("me")),
     ("record.a >= 1", |r| r["a"].as_i64().is_some_and(|a| a >= 1)),

@@ -104,7 +104,14 @@ impl Machine {
 
     /// Reads the slice from `pos` to `end`.
     pub(crate) fn run(&mut self, slice: &[u8], out: &mut impl Output) -> Step {
+        self.ahead.forget();
         while self.pos < self.end {
+            if self.is_between_tokens() {
+                self.whole_tokens(slice, out)?;
+                if self.pos >= self.end {
+                    break;
+                }
+            }
             let Some(byte) = slice.get(self.pos).copied() else { break };
             match self.lex {
                 Lex::Start(seen) => self.start(seen, byte)?,

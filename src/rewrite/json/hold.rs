@@ -237,6 +237,7 @@ impl Machine {
                 self.end = held.len();
                 self.run(&held, out)?;
                 self.seam(&held, out);
+                self.ahead.forget();
                 self.base = base;
                 self.pos = end;
                 self.end = slice.len();
