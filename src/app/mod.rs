@@ -214,7 +214,8 @@ fn certificates(listeners: &[ListenerConfig]) -> Result<Vec<Option<Arc<Certifica
     if report.has_errors() { Err(report) } else { Ok(all) }
 }
 
-async fn open_store(config: &StoreConfig) -> Result<Store, Report> {
+/// Opens the store that a configuration names.
+pub async fn open_store(config: &StoreConfig) -> Result<Store, Report> {
     let location = match config {
         StoreConfig::Memory => Location::Memory,
         StoreConfig::File(path) => Location::Sqlite(path.clone()),

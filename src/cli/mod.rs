@@ -17,6 +17,7 @@ mod demo;
 mod explain;
 mod health;
 mod init;
+mod keys;
 mod policy;
 mod request;
 mod serve;
@@ -51,6 +52,8 @@ enum Command {
     Explain(explain::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
+    /// Make, list and revoke API keys.
+    Keys(keys::Args),
     /// Ask a running gateway whether it is ready.
     Health(health::Args),
 }
@@ -65,6 +68,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Apply(args) => apply::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Health(args) => health::run(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -16,6 +16,7 @@ fn rule(name: &str, unit: LimitUnit, amount: u64, window: Duration) -> LimitRule
     LimitRule {
         name: name.into(),
         per: Per::Principal,
+        roles: Arc::default(),
         unit,
         amount,
         window,
