@@ -125,6 +125,7 @@ impl App {
         if tokio::time::timeout(CLOSING, self.gateway.audit.shut()).await.is_err() {
             warn!("audit records could not be written in time");
         }
+        self.gateway.snapshot.load_full().identity.close().await;
         self.gateway.limits.close().await;
         self.store.close().await;
         info!("stopped");

@@ -280,6 +280,17 @@ async fn a_record_without_a_known_key_counts_as_a_different_one() {
 }
 
 #[tokio::test]
+async fn records_beyond_those_remembered_count_each_time() {
+    let scene = Scene::new().await;
+    let reading = rule("reading", LimitUnit::DistinctRecords, 1_000_000, MINUTE);
+    let ticket = scene.admit(&li_na(), &[&reading]).await.unwrap();
+    let names: Vec<Box<str>> = (0..100_001).map(|n| n.to_string().into()).collect();
+    ticket.charge(&Charge { records: 100_001, keys: &names, bytes: 0 }).await.unwrap();
+    ticket.charge(&Charge { records: 100_001, keys: &names, bytes: 0 }).await.unwrap();
+    assert_eq!(left(&ticket), 1_000_000 - 100_001 - 1, "one of them is not remembered");
+}
+
+#[tokio::test]
 async fn the_same_key_of_another_resource_is_another_record() {
     let scene = Scene::new().await;
     let (a, b) = (scene.limits.0.record_hash("customer", "1"), scene.limits.0.record_hash("order", "1"));
