@@ -4,6 +4,8 @@
 //! account, Chinese names, free text. Every figure stands beside serde_json's `Value` (parse, change, write), simd-json,
 //! sonic-rs and a plain copy in the same run. `FIELDGATE_SIMD=scalar|baseline|avx2|avx512` caps the instruction set.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench that cannot run stops")]
+
 use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::Arc;
