@@ -280,7 +280,7 @@ impl Document {
         self.text.push('{');
         let start = self.text.len();
         members(self);
-        if self.text.get(start..).is_some_and(|rest| rest.starts_with(',')) {
+        if self.text.get(start..).is_some_and(|members| members.starts_with(',')) {
             self.text.remove(start);
         }
         self.blank();
