@@ -125,6 +125,7 @@ impl App {
         if tokio::time::timeout(CLOSING, self.gateway.audit.shut()).await.is_err() {
             warn!("audit records could not be written in time");
         }
+        self.gateway.snapshot.load_full().identity.close().await;
         self.gateway.limits.close().await;
         self.store.close().await;
         info!("stopped");
@@ -214,7 +215,8 @@ fn certificates(listeners: &[ListenerConfig]) -> Result<Vec<Option<Arc<Certifica
     if report.has_errors() { Err(report) } else { Ok(all) }
 }
 
-async fn open_store(config: &StoreConfig) -> Result<Store, Report> {
+/// Opens the store that a configuration names.
+pub async fn open_store(config: &StoreConfig) -> Result<Store, Report> {
     let location = match config {
         StoreConfig::Memory => Location::Memory,
         StoreConfig::File(path) => Location::Sqlite(path.clone()),

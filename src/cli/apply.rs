@@ -74,7 +74,9 @@ fn unfit(stated: &str, permit: &Permit) -> Option<String> {
         return None;
     }
     let mut headers = http::HeaderMap::new();
-    let value = stated.parse().ok()?;
+    let Ok(value) = stated.parse() else {
+        return Some(format!("`{}` is no content type", stated.escape_default()));
+    };
     headers.insert(http::header::CONTENT_TYPE, value);
     crate::response::media_type(&headers, &permit.rewrite().format).err().map(|error| error.to_string())
 }

@@ -21,6 +21,7 @@ mod explain;
 mod golden;
 mod health;
 mod init;
+mod keys;
 mod matrix;
 mod policy;
 mod request;
@@ -65,6 +66,8 @@ enum Command {
     Schema(schema::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
+    /// Make, list and revoke API keys.
+    Keys(keys::Args),
     /// Ask a running gateway whether it is ready.
     Health(health::Args),
 }
@@ -83,6 +86,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Diff(args) => diff::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Health(args) => health::run(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -182,6 +182,24 @@ mod tests {
         assert!(judged("/a?token_type=1&key=7", &[("authorization", b"Bearer demo-sales")]).is_ok());
     }
 
+    proptest::proptest! {
+        /// Whatever comes: no panic, and what is taken is one header's text in the stated grammar.
+        #[test]
+        fn any_bytes_are_judged(
+            scheme in "(Bearer|bearer|Basic|) {0,2}",
+            value in proptest::collection::vec(0x20_u8..=0xff, 0..40),
+            query in "[a-z_%0-9=&;+]{0,40}",
+        ) {
+            let value: Vec<u8> = value.into_iter().filter(|b| *b != 0x7f).collect();
+            let bearer = [scheme.as_bytes(), &value].concat();
+            if let Ok(taken) = judged(&format!("/?{query}"), &[("authorization", &bearer)]) {
+                let text = String::from_utf8(value).unwrap();
+                proptest::prop_assert!(!text.is_empty() && taken.contains(text.trim_start()));
+                proptest::prop_assert!(scheme.eq_ignore_ascii_case("bearer "));
+            }
+        }
+    }
+
     #[test]
     fn i19_no_credential_is_nobody() {
         assert_eq!(judged("/", &[]), Err(Unauthenticated::Missing));

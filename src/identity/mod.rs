@@ -17,7 +17,6 @@ mod stored_keys;
 mod unauthenticated;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::base::Clock;
 use crate::store::Store;
@@ -68,8 +67,8 @@ impl Identity {
         Ok(Principal::new(subject, ip))
     }
 
-    /// Fetches what is missing or old (issuers' keys) and writes what is due (last uses). Failures are logged: the
-    /// last good keys stay until their time is over.
+    /// Fetches what is missing or old (issuers' keys) and writes what is due (last uses): to be called every few
+    /// seconds. Failures are logged: the last good keys stay until their time is over.
     pub async fn tick(&self) {
         self.tokens.refresh_due().await;
         self.keys.write_last_uses().await;
@@ -80,18 +79,7 @@ impl Identity {
         self.keys.write_last_uses().await;
         self.tokens.settle().await;
     }
-
-    /// [`Identity::tick`] again and again, for the program to run beside its listeners until it ends.
-    pub async fn maintain(&self) {
-        loop {
-            self.tick().await;
-            tokio::time::sleep(TICK).await;
-        }
-    }
 }
-
-/// How often something due is looked for.
-const TICK: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

@@ -125,6 +125,9 @@ impl Held {
             revision = revision.max(row.revision);
             match known(row) {
                 Some(key) => {
+                    if let Some(before) = by_id.get(&key.id) {
+                        key.last_used.fetch_max(before.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
+                    }
                     by_id.insert(Arc::clone(&key.id), Arc::new(key));
                 }
                 None => {

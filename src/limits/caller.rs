@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::identity::{Method, Principal};
-use crate::policy::Per;
+use crate::policy::{LimitRule, Per};
 
 /// What limits need to know of a caller. All of it was verified, so nobody chooses which counter is charged.
 #[derive(Clone, Copy, Debug)]
@@ -33,16 +33,24 @@ impl<'c> Caller<'c> {
     }
 
     /// The names under which this caller is counted. Different callers never share a name: what comes first tells
-    /// the kind, and a length tells where the issuer ends. Several names only for several roles.
-    pub(super) fn subjects(&self, per: Per, roles: &[Arc<str>]) -> Vec<Arc<str>> {
-        let one = match per {
+    /// the kind, and a length tells where the issuer ends. Several names only for several roles: those that the caller
+    /// has and the limit is about.
+    pub(super) fn subjects(&self, rule: &LimitRule, roles: &[Arc<str>]) -> Vec<Arc<str>> {
+        let one = match rule.per {
             Per::Principal => self.principal_name(),
             Per::Key => match self.key {
                 Some(key) => format!("key {key}"),
                 None => self.principal_name(),
             },
             Per::Role if roles.is_empty() => self.address_name(),
-            Per::Role => return roles.iter().map(|role| format!("role {role}").into()).collect(),
+            Per::Role => {
+                let meant = roles.iter().filter(|role| rule.roles.is_empty() || rule.roles.contains(role));
+                let names: Vec<Arc<str>> = meant.map(|role| format!("role {role}").into()).collect();
+                if !names.is_empty() {
+                    return names;
+                }
+                self.principal_name()
+            }
             Per::Ip => self.address_name(),
             Per::All => "all".to_owned(),
         };
@@ -76,8 +84,23 @@ mod tests {
         Caller { principal: Some(("keys", "li.na")), key: Some("k1"), ip: ip.parse().unwrap() }
     }
 
+    fn rule(per: Per, roles: &[&str]) -> LimitRule {
+        LimitRule {
+            name: "limit".into(),
+            per,
+            roles: roles.iter().map(|&role| role.into()).collect(),
+            unit: crate::policy::LimitUnit::Records,
+            amount: 1,
+            window: std::time::Duration::from_secs(60),
+            burst: None,
+            warn_at: None,
+            on_exceed: crate::policy::OnExceed::Refuse,
+            fail_closed: false,
+        }
+    }
+
     fn name(caller: &Caller<'_>, per: Per) -> String {
-        caller.subjects(per, &["sales".into()])[0].to_string()
+        caller.subjects(&rule(per, &[]), &["sales".into()])[0].to_string()
     }
 
     #[test]
@@ -108,9 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn each_role_is_counted() {
-        let roles = ["sales".into(), "support".into()];
-        assert_eq!(caller("10.0.0.1").subjects(Per::Role, &roles).len(), 2);
-        assert_eq!(&*caller("10.0.0.1").subjects(Per::Role, &[])[0], "ip 10.0.0.1");
+    fn each_role_that_the_limit_is_about_is_counted() {
+        let roles = ["employee".into(), "sales".into(), "support".into()];
+        let names = |about: &[&str]| caller("10.0.0.1").subjects(&rule(Per::Role, about), &roles);
+        assert_eq!(names(&[]).len(), 3);
+        assert_eq!(names(&["support", "finance", "sales"]), ["role sales".into(), "role support".into()]);
+        assert_eq!(&*caller("10.0.0.1").subjects(&rule(Per::Role, &[]), &[])[0], "ip 10.0.0.1");
     }
 }

@@ -197,7 +197,7 @@ impl Limits {
         };
         for rule in rules {
             let fail_closed = rule.fail_closed || scope.export;
-            for subject in caller.subjects(rule.per, scope.roles) {
+            for subject in caller.subjects(rule, scope.roles) {
                 if rule.unit == LimitUnit::Concurrent {
                     shared.enter(rule, &subject, &mut ticket)?;
                     continue;
@@ -220,7 +220,8 @@ impl Limits {
         Ok(ticket)
     }
 
-    /// Gives back what nobody uses, writes what is due, forgets what does not count. Failures are logged.
+    /// Gives back what nobody uses, writes what is due, forgets what does not count: to be called every few seconds.
+    /// Failures are logged.
     pub async fn tick(&self) {
         let now = self.0.now();
         for counter in self.0.all() {
@@ -230,14 +231,6 @@ impl Limits {
         self.0.rates.tidy();
         if let Some(ledger) = &self.0.ledger {
             ledger.prune(now).await;
-        }
-    }
-
-    /// [`Limits::tick`] again and again, for the program to run beside its listeners until it ends.
-    pub async fn maintain(&self) {
-        loop {
-            self.tick().await;
-            tokio::time::sleep(TICK).await;
         }
     }
 
@@ -407,9 +400,6 @@ fn refused(rule: &LimitRule, retry_after: Duration, unavailable: bool) -> Limite
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
     <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("any length")
 }
-
-/// How often what is due is looked for.
-const TICK: Duration = Duration::from_secs(5);
 
 /// When to try again for a place among those running.
 const PLACE_RETRY: Duration = Duration::from_secs(1);

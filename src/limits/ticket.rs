@@ -179,7 +179,7 @@ impl Line {
 
 impl Shared {
     /// Charges all lines or none. The counters are locked in the order of their numbers and stay locked, so whatever is
-    /// taken back was never seen.
+    /// taken back was never seen. Who hangs up in between may stay charged for some.
     pub(super) async fn charge(&self, lines: &[Line], amounts: &Amounts) -> Result<Vec<Notice>, Limited> {
         let mut done = Done::default();
         let mut held = Vec::new();

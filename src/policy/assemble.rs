@@ -13,7 +13,7 @@ use crate::rewrite::{
 use super::compile::writes_one;
 use super::model::{PermissionId, PermissionTable, ResourceId, ResourceTable, RoleId, RouteTable, Tables};
 use super::operation::Action;
-use super::permit::{LimitRule, QueryFields, QueryRule, UneditableRule, WriteRule};
+use super::permit::{LimitRule, LimitUnit, QueryFields, QueryRule, UneditableRule, WriteRule};
 
 /// The rights of a set of roles on one route.
 #[derive(Debug)]
@@ -51,12 +51,13 @@ pub(super) fn assemble(
     };
     let rules = side.rules(*resource, &permissions);
     let conditional = permissions.iter().all(|permission| permission.when.is_some());
+    let limits = limits(tables, roles, action, *resource);
     Some(Rights {
-        rewrite: Arc::new(rewrite_plan(route, rules, conditional)),
+        rewrite: Arc::new(rewrite_plan(route, rules, conditional, &limits)),
         write: write_rule(&side, route, table, &permissions, pre_read.is_some()).map(Arc::new),
         query: Arc::new(query_rule(&side, route, *resource, &permissions)),
         pre_read,
-        limits: limits(tables, roles, action, *resource),
+        limits,
         rules: permissions
             .iter()
             .map(|permission| permission.name.clone())
@@ -185,7 +186,12 @@ fn wholly_shown(selectors: &[Selector], path: &Path) -> bool {
 
 // === the answer ===
 
-fn rewrite_plan(route: &RouteTable, rules: Vec<RecordRule>, conditional: bool) -> RewritePlan {
+fn rewrite_plan(
+    route: &RouteTable,
+    rules: Vec<RecordRule>,
+    conditional: bool,
+    limits: &[Arc<LimitRule>],
+) -> RewritePlan {
     let rule = RuleRef::Fixed(RuleId(0));
     let records = match &route.records {
         _ if route.format != Format::Json => Records::Many { at: Path(vec![Step::Elements]), rule },
@@ -199,12 +205,20 @@ fn rewrite_plan(route: &RouteTable, rules: Vec<RecordRule>, conditional: bool) -
         otherwise: if route.remove_total { TotalOnHold::Remove } else { TotalOnHold::Null },
     });
     let layout = Layout { records, keep: route.keep.clone(), total };
-    RewritePlan::new(route.format.clone(), layout, rules, bounds(route))
+    RewritePlan::new(route.format.clone(), layout, rules, bounds(route, limits))
 }
 
-fn bounds(route: &RouteTable) -> Bounds {
+fn bounds(route: &RouteTable, limits: &[Arc<LimitRule>]) -> Bounds {
     let default = Bounds::default();
-    Bounds { hold_for_total_bytes: route.hold_for_total.unwrap_or(default.hold_for_total_bytes), ..default }
+    // The audit is content with a few keys. To count different records, as many must be known by their keys as the
+    // limit allows; those behind them count as different ones anyway.
+    let counted = limits.iter().filter(|limit| limit.unit == LimitUnit::DistinctRecords);
+    let keys = counted.map(|limit| usize::try_from(limit.amount).unwrap_or(usize::MAX)).max();
+    Bounds {
+        hold_for_total_bytes: route.hold_for_total.unwrap_or(default.hold_for_total_bytes),
+        keys: keys.map_or(default.keys, |keys| keys.clamp(default.keys, MAX_COUNTED_KEYS)),
+        ..default
+    }
 }
 
 // === writes ===
@@ -466,3 +480,6 @@ fn limits(tables: &Tables, roles: &[RoleId], action: &Action, resource: Resource
         .map(|limit| limit.rule.clone())
         .collect()
 }
+
+/// Most keys of one answer that are held for counting.
+const MAX_COUNTED_KEYS: usize = 100_000;

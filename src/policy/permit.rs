@@ -210,6 +210,8 @@ pub struct LimitRule {
     pub name: Arc<str>,
     /// Whom it counts.
     pub per: Per,
+    /// The roles it is about, which [`Per::Role`] counts apart; empty: all of them.
+    pub roles: Arc<[Arc<str>]>,
     /// What it counts.
     pub unit: LimitUnit,
     /// How much.

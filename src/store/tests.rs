@@ -162,6 +162,25 @@ async fn works_on_postgresql() {
 }
 
 #[tokio::test]
+async fn more_keys_than_a_gateway_can_hold_are_refused() {
+    let store = Store::memory().await.unwrap();
+    store
+        .run(async |at| {
+            sqlx::query(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99999) \
+                 INSERT INTO api_keys (id, hash, name, details, created_at, revision) \
+                 SELECT 'k' || i, x'00', 'n', '{}', 0, i FROM n",
+            )
+            .execute(&at.pool)
+            .await
+        })
+        .await
+        .unwrap();
+    store.add_key(&key("last")).await.unwrap();
+    assert!(matches!(store.add_key(&key("more")).await, Err(StoreError::Full(100_000, _))));
+}
+
+#[tokio::test]
 async fn two_memory_stores_share_nothing() {
     let (a, b) = (Store::memory().await.unwrap(), Store::memory().await.unwrap());
     a.set_setting("x", "1").await.unwrap();

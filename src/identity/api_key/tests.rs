@@ -259,6 +259,15 @@ async fn the_last_use_is_written_later() {
     scene.judged(&text).await.unwrap();
     scene.keys.write_last_uses().await;
     assert_eq!(last_used().await, Some(NOW + 61));
+
+    // What was used before a revocation is known after it.
+    scene.clock.advance(Duration::from_secs(100));
+    scene.judged(&text).await.unwrap();
+    revoke_key(&scene.store, &list_keys(&scene.store).await.unwrap()[0].id, scene.clock.now()).await.unwrap();
+    scene.clock.advance(Duration::from_secs(1));
+    assert!(scene.judged(&text).await.is_err());
+    scene.keys.write_last_uses().await;
+    assert_eq!(last_used().await, Some(NOW + 161));
 }
 
 #[tokio::test]

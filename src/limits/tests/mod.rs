@@ -16,6 +16,7 @@ fn rule(name: &str, unit: LimitUnit, amount: u64, window: Duration) -> LimitRule
     LimitRule {
         name: name.into(),
         per: Per::Principal,
+        roles: Arc::default(),
         unit,
         amount,
         window,
@@ -276,6 +277,17 @@ async fn a_record_without_a_known_key_counts_as_a_different_one() {
     assert!(ticket.charge(&Charge { records: 3, keys: &names, bytes: 0 }).await.is_err());
     ticket.charge(&Charge { records: 2, keys: &names, bytes: 0 }).await.unwrap();
     assert_eq!(left(&ticket), 0);
+}
+
+#[tokio::test]
+async fn records_beyond_those_remembered_count_each_time() {
+    let scene = Scene::new().await;
+    let reading = rule("reading", LimitUnit::DistinctRecords, 1_000_000, MINUTE);
+    let ticket = scene.admit(&li_na(), &[&reading]).await.unwrap();
+    let names: Vec<Box<str>> = (0..100_001).map(|n| n.to_string().into()).collect();
+    ticket.charge(&Charge { records: 100_001, keys: &names, bytes: 0 }).await.unwrap();
+    ticket.charge(&Charge { records: 100_001, keys: &names, bytes: 0 }).await.unwrap();
+    assert_eq!(left(&ticket), 1_000_000 - 100_001 - 1, "one of them is not remembered");
 }
 
 #[tokio::test]

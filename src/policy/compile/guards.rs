@@ -102,6 +102,7 @@ impl Compiler<'_> {
                 let rule = LimitRule {
                     name: limit.name.text.clone(),
                     per: limit.per,
+                    roles: limit.roles.iter().map(|word| word.text.clone()).collect(),
                     unit: quota.unit,
                     amount: quota.rate.amount,
                     window: quota.rate.window,

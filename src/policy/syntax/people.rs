@@ -1,7 +1,7 @@
 //! The sections `masks`, `roles` and `bindings`.
 
 use super::units::{self, Day, Hours};
-use super::{Documents, Fields, Mark, Node, Word, condition, items, members};
+use super::{Documents, Fields, Mark, Node, Value, Word, condition, items, members};
 use crate::policy::source::words;
 
 /// How values are replaced, under a name.
@@ -145,6 +145,19 @@ pub(super) fn binding(documents: &Documents, node: &Node) -> Option<Binding> {
             "for everybody who is authenticated write `when: true`",
             role.as_ref().map_or(node.mark, |role| role.mark),
         );
+    }
+    // An empty list names nobody, it does not lift the restriction.
+    for key in ["users", "groups", "hours", "networks"] {
+        if let Some(node) = fields.node(key)
+            && matches!(&node.value, Value::List(items) if items.is_empty())
+        {
+            documents.error_with_help(
+                "nobody-bound",
+                format!("`{key}` is empty, so nobody would hold the role"),
+                format!("name something in `{key}`, or remove it"),
+                node.mark,
+            );
+        }
     }
     let expires = fields
         .text("expires")

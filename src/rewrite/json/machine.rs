@@ -140,6 +140,9 @@ pub(crate) struct Machine {
     /// How far the slice may be read: to its end, or to the bound of a held record.
     pub(crate) end: usize,
     pub(crate) scratch: Vec<u8>,
+    /// By rule: the program for all its grants.
+    pub(crate) always: Vec<(usize, Arc<Program>)>,
+    pub(crate) last_program: Option<Arc<Program>>,
     pub(crate) ahead: Ahead,
     pub(crate) routes: Routes,
 }
@@ -205,6 +208,8 @@ impl Machine {
             pos: 0,
             end: 0,
             scratch: Vec::new(),
+            always: Vec::new(),
+            last_program: None,
             ahead: Ahead::default(),
             routes: Routes::default(),
         }

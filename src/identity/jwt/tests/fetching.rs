@@ -185,6 +185,20 @@ async fn i11_the_last_good_keys_stay_until_they_are_too_old() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_stalls_is_waited_for_no_longer_than_stated() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://localhost:{}/keys", listener.local_addr().unwrap().port());
+    let scene = Scene::at(Server::plain().await, |issuer| issuer.keys = KeySource::Url(url));
+    let stalling = tokio::spawn(async move {
+        // Taken and never answered, until the other side gives up.
+        let (mut socket, _) = listener.accept().await.unwrap();
+        tokio::io::copy(&mut socket, &mut tokio::io::sink()).await.ok();
+    });
+    assert_eq!(scene.judged(&RSA).await, UNREACHABLE);
+    stalling.await.unwrap();
+}
+
+#[tokio::test]
 async fn an_issuer_that_was_never_reached_refuses_and_recovers() {
     let scene = Scene::new(|_| ()).await;
     assert_eq!(scene.judged(&RSA).await, UNREACHABLE);

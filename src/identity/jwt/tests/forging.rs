@@ -225,6 +225,30 @@ async fn a_changed_byte_anywhere_is_noticed() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn whatever_is_done_to_a_token_opens_nothing(
+        cuts in proptest::collection::vec((0_usize..400, 0_usize..6, "[A-Za-z0-9._=\\-\u{0}-\u{7f}]{0,6}"), 1..4),
+    ) {
+        let token = EC.token(&claims());
+        let mut changed = token.clone();
+        for (at, length, text) in cuts {
+            let at = at.min(changed.len());
+            let end = (at + length).min(changed.len());
+            changed.replace_range(at..end, &text);
+        }
+        proptest::prop_assume!(changed != token);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        proptest::prop_assert!(runtime.block_on(judged(&changed)).is_err());
+    }
+
+    #[test]
+    fn no_text_is_a_token(text in "\\PC{0,200}") {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        proptest::prop_assert!(runtime.block_on(judged(&text)).is_err());
+    }
+}
+
 #[tokio::test]
 async fn claims_of_one_token_do_not_go_with_the_signature_of_another() {
     let (a, b) = (RSA.token(&claims()), RSA.token(&with(json!({"sub": "admin"}))));
