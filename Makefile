@@ -24,7 +24,7 @@ unit: ## Unit and integration tests, and the documentation's examples
 	$(CARGO) test --locked --doc
 
 docs: ## Build the documentation; a broken link fails
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 policies: ## Check and test every scenario under policies/ with the debug binary
 	$(CARGO) build --locked
@@ -45,4 +45,4 @@ lint: ## Clippy with the lints of Cargo.toml; a warning fails
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 bench: ## Rewrite, decide and pipeline benches, each against a rival in the same run
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench '*'

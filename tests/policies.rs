@@ -1,5 +1,7 @@
 //! Every scenario under `policies/` passes its own `check` and `test`, and its configuration is right.
 
+#![expect(clippy::unwrap_used, reason = "the whole file is a test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +14,7 @@ use jiff::Timestamp;
 #[test]
 fn every_scenario_checks_without_a_warning() {
     for scenario in scenarios() {
-        let loaded = Loaded::read(&[scenario.clone()], &MaskKeys::Assumed, Purpose::Check);
+        let loaded = Loaded::read(std::slice::from_ref(&scenario), &MaskKeys::Assumed, Purpose::Check);
         let notes_only = loaded.report.diagnostics().iter().all(|found| found.severity == Severity::Note);
         let report = loaded.report.to_text(false);
         assert!(loaded.plan.is_some() && notes_only, "{}:\n{report}", scenario.display());
@@ -23,7 +25,7 @@ fn every_scenario_checks_without_a_warning() {
 fn every_scenario_keeps_its_promises() {
     let mut failed = Vec::new();
     for scenario in scenarios() {
-        let loaded = Loaded::read(&[scenario.clone()], &MaskKeys::Assumed, Purpose::Check);
+        let loaded = Loaded::read(std::slice::from_ref(&scenario), &MaskKeys::Assumed, Purpose::Check);
         let plan = loaded.plan.unwrap_or_else(|| panic!("{}", scenario.display()));
         assert!(!loaded.set.tests.is_empty(), "{} has no tests", scenario.display());
         let results =

@@ -30,7 +30,8 @@ struct Server {
 
 impl Server {
     fn start(mut command: Command, addr: SocketAddr) -> Self {
-        let mut child = command.stdin(Stdio::null()).spawn().expect("the program starts");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the program starts");
         while TcpStream::connect(addr).is_err() {
             if let Some(status) = child.try_wait().expect("a status") {
                 panic!("the proxy ended: {status}");

@@ -5,12 +5,23 @@
 //! and [`Rewriter`](crate::rewrite::Rewriter), as a request that is served does. There is no second implementation of
 //! the rules.
 
+mod diff;
 mod difference;
 mod examples;
 mod explain;
+mod holders;
+mod matrix;
+mod reach;
+mod schema;
 mod trial;
 
+pub use diff::{Change, ChangeKind, PolicyDiff, Side, diff};
 pub use difference::difference;
 pub use examples::{ExampleResult, run_examples};
 pub use explain::{Explanation, FieldExplanation, Reason, explain};
+pub use holders::Holders;
+pub use matrix::{
+    About, ActionMark, Cell, Column, Group, Mark, Matrix, MatrixScope, Note, Row, Section, matrix,
+};
+pub use schema::POLICY_SCHEMA;
 pub use trial::{Caller, Refusal, Screened, admit, screen};

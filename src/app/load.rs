@@ -29,7 +29,9 @@ pub struct Checked {
 pub fn check(file: &Path) -> Checked {
     let (config, mut report) = Config::load(file);
     let Some(config) = config else { return Checked { config: None, policy: None, report } };
-    let mut policy = Loaded::read(&[config.policies.clone()], &MaskKeys::Assumed, Purpose::Check);
+    // The values of the keys do not matter here, but a mask must name one of them.
+    let keys = MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect());
+    let mut policy = Loaded::read(&[config.policies.clone()], &keys, Purpose::Check);
     report.extend(std::mem::take(&mut policy.report));
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);
@@ -45,13 +47,14 @@ pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     for (name, source) in &config.secrets {
         match source.read() {
             Ok(secret) => keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec())),
-            Err(diagnostic) => report.push(diagnostic),
+            Err(diagnostic) => report.push(*diagnostic),
         }
     }
     if report.has_errors() {
         return Err(report);
     }
-    let mut loaded = Loaded::read(&[config.policies.clone()], &MaskKeys::Given(keys), Purpose::Serve);
+    let mut loaded =
+        Loaded::read(std::slice::from_ref(&config.policies), &MaskKeys::Given(keys), Purpose::Serve);
     report.extend(std::mem::take(&mut loaded.report));
     if let Some(plan) = &loaded.plan {
         fit(config, plan, &mut report);
@@ -60,7 +63,7 @@ pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     if report.has_errors() { Err(report) } else { Ok((loaded, report)) }
 }
 
-/// Whether policy and configuration speak of the same APIs.
+/// Complains where policy and configuration do not speak of the same APIs.
 fn fit(config: &Config, plan: &Plan, report: &mut Report) {
     let routed: BTreeSet<&str> = plan.routes().map(|route| route.api.as_ref()).collect();
     let known: BTreeSet<&str> = config.apis.iter().map(|api| api.name.as_ref()).collect();
@@ -107,7 +110,7 @@ fn upstream(api: &ApiConfig) -> Result<UpstreamConfig, Box<Diagnostic>> {
         CredentialConfig::None => Credentials::None,
         CredentialConfig::Pass => Credentials::Pass,
         CredentialConfig::Header { name, prefix, secret } => {
-            let secret = secret.read().map_err(Box::new)?;
+            let secret = secret.read()?;
             let value = Secret::new(format!("{prefix}{}", secret.expose()));
             Credentials::Header { name: name.clone(), value }
         }

@@ -220,7 +220,7 @@ pub async fn open_store(config: &StoreConfig) -> Result<Store, Report> {
     let location = match config {
         StoreConfig::Memory => Location::Memory,
         StoreConfig::File(path) => Location::Sqlite(path.clone()),
-        StoreConfig::Url(source) => Location::Postgres(source.read().map_err(only)?),
+        StoreConfig::Url(source) => Location::Postgres(source.read().map_err(|found| only(*found))?),
     };
     let opened = Store::open(&store::Config::new(location)).await;
     opened.map_err(|error| only(Diagnostic::error("store", error.to_string())))
@@ -248,7 +248,8 @@ fn open_audit(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<(AuditLog, Opened), Report> {
-    let key = config.key.as_ref().map(config::SecretSource::read).transpose().map_err(only)?;
+    let key =
+        config.key.as_ref().map(config::SecretSource::read).transpose().map_err(|found| only(*found))?;
     let settings = Settings {
         dir: config.dir.clone(),
         segment_bytes: config.segment_bytes,

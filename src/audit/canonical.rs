@@ -3,7 +3,12 @@
 //! [`Object`] writes records member by member in order; [`canonical`] brings any JSON value into the same form, for
 //! checking lines read back.
 
+use std::fmt::Display;
+use std::io::Write;
+
 use serde_json::{Number, Value};
+
+use crate::telemetry::clean;
 
 /// The canonical form of a value: members sorted by UTF-16 code units, no white space, numbers as ECMAScript
 /// writes them. `None` for a number that IEEE 754 cannot hold (RFC 8785, 3.2.2.3).
@@ -35,6 +40,41 @@ impl<'o> Object<'o> {
         write_text(self.out, text);
     }
 
+    /// A text from outside, made safe and cut after `cap` characters.
+    pub(super) fn clean(&mut self, name: &'static str, text: &str, cap: usize) {
+        self.name(name);
+        write_clean(self.out, text, cap);
+    }
+
+    /// Texts from outside, if there are any, made safe; each cut after `cap` characters, the list after
+    /// `most` texts. Gives whether all were written.
+    pub(super) fn cleaned<T: AsRef<str>>(
+        &mut self,
+        name: &'static str,
+        texts: impl IntoIterator<Item = T>,
+        cap: usize,
+        most: usize,
+    ) -> bool {
+        let mut texts = texts.into_iter();
+        let Some(first) = texts.next() else { return true };
+        self.name(name);
+        self.out.push(b'[');
+        write_clean(self.out, first.as_ref(), cap);
+        for text in texts.by_ref().take(most.saturating_sub(1)) {
+            self.out.push(b',');
+            write_clean(self.out, text.as_ref(), cap);
+        }
+        self.out.push(b']');
+        texts.next().is_none()
+    }
+
+    /// What shows as text without anything that JSON escapes: a time, an id, an address.
+    pub(super) fn shown(&mut self, name: &'static str, shown: impl Display) {
+        self.name(name);
+        // Writing to memory does not fail.
+        let _ = write!(self.out, "\"{shown}\"");
+    }
+
     /// A text, if there is one.
     pub(super) fn maybe(&mut self, name: &'static str, text: Option<&str>) {
         if let Some(text) = text {
@@ -45,7 +85,8 @@ impl<'o> Object<'o> {
     /// A whole number. Those that not every JSON reader can hold become the largest one it can.
     pub(super) fn number(&mut self, name: &'static str, number: u64) {
         self.name(name);
-        self.out.extend_from_slice(number.min(MAX_SAFE_INTEGER).to_string().as_bytes());
+        // Writing to memory does not fail.
+        let _ = write!(self.out, "{}", number.min(MAX_SAFE_INTEGER));
     }
 
     /// `true`, or nothing.
@@ -54,22 +95,6 @@ impl<'o> Object<'o> {
             self.name(name);
             self.out.extend_from_slice(b"true");
         }
-    }
-
-    /// A list of texts, if there are any.
-    pub(super) fn texts<T: AsRef<str>>(&mut self, name: &'static str, texts: &[T]) {
-        if texts.is_empty() {
-            return;
-        }
-        self.name(name);
-        self.out.push(b'[');
-        for (index, text) in texts.iter().enumerate() {
-            if index > 0 {
-                self.out.push(b',');
-            }
-            write_text(self.out, text.as_ref());
-        }
-        self.out.push(b']');
     }
 
     /// An object.
@@ -93,7 +118,11 @@ impl<'o> Object<'o> {
 /// Writes a JSON text as RFC 8785, 3.2.2.2 says.
 pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    for byte in text.bytes() {
+    let mut rest = text.as_bytes();
+    while let Some(plain) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        let (before, from) = rest.split_at(plain);
+        out.extend_from_slice(before);
+        let Some((byte, after)) = from.split_first() else { break };
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -102,11 +131,26 @@ pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
             0x0a => out.extend_from_slice(b"\\n"),
             0x0c => out.extend_from_slice(b"\\f"),
             0x0d => out.extend_from_slice(b"\\r"),
-            0x00..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
+            byte => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
         }
+        rest = after;
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Writes a text from outside as [`clean`] makes it.
+fn write_clean(out: &mut Vec<u8>, text: &str, cap: usize) {
+    // Nearly all of them need nothing.
+    if text.len() <= cap
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+    {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        write_text(out, &clean(text, cap));
+    }
 }
 
 fn write_value(out: &mut Vec<u8>, value: &Value) -> Option<()> {
@@ -283,8 +327,9 @@ mod tests {
     fn an_object_written_in_order_is_its_own_canonical_form() {
         let mut out = Vec::new();
         Object::write(&mut out, |o| {
-            o.texts("a", &["x\"\n", "王"]);
-            o.texts::<&str>("b", &[]);
+            assert!(o.cleaned("a", ["x\"\n", "王"], 9, 9));
+            assert!(o.cleaned("b", [""; 0], 9, 9));
+            assert!(!o.cleaned("bb", ["aaaaaaa", "b", "c"], 5, 2));
             o.flag("c", false);
             o.object("d", |o| o.number("n", u64::MAX));
             o.maybe("e", None);
@@ -294,7 +339,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,
-            "{\"a\":[\"x\\\"\\n\",\"王\"],\"d\":{\"n\":9007199254740991},\"f\":true,\"g\":\"\\u0001\u{7f}\"}"
+            "{\"a\":[\"x\\\"\\\\u{a}\",\"王\"],\"bb\":[\"aaaaa…\",\"b\"],\"d\":{\"n\":9007199254740991},\"f\":true,\"g\":\"\\u0001\u{7f}\"}"
         );
         assert_eq!(canonical_text(&text), text);
     }

@@ -4,6 +4,8 @@
 //! same object without `hash`, in lower-case hexadecimal; `previous` is the hash of the line with the sequence number
 //! before, or 64 zeros for the first line of all.
 
+use std::io::Write;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -62,8 +64,8 @@ impl Chain {
         out.extend_from_slice(RECORD);
         Object::write(out, members);
         out.extend_from_slice(SEQUENCE);
-        out.extend_from_slice(sequence.to_string().as_bytes());
-        out.push(b'}');
+        // Writing to memory does not fail.
+        let _ = write!(out, "{sequence}}}");
         let hash = hash(out.get(hashed_from..).unwrap_or_default());
         if let Some(place) = out.get_mut(hash_at..).and_then(|rest| rest.first_chunk_mut()) {
             *place = hash;
@@ -123,16 +125,22 @@ pub(super) fn hash_text(hash: &Hash) -> &str {
 
 /// Bytes in lower-case hexadecimal.
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).map(char::from).collect()
+}
+
+/// The hexadecimal digit of a number below 16.
+fn digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
 /// The hash of a line whose members after `hash` are given.
 fn hash(members: &[u8]) -> Hash {
     let digest = Sha256::new().chain_update(b"{").chain_update(members).finalize();
     let mut hash = [b'0'; 64];
-    for (place, digit) in hash.iter_mut().zip(hexadecimal(&digest).bytes()) {
-        *place = digit;
+    for (pair, byte) in hash.chunks_exact_mut(2).zip(digest) {
+        if let [high, low] = pair {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+        }
     }
     hash
 }

@@ -1,54 +1,72 @@
 //! How a record is written: the members of its JSON object, in canonical order. `docs/audit.md` explains each.
 
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+
 use jiff::Timestamp;
 
+use crate::rewrite::FieldCount;
+
 use super::canonical::Object;
-use super::record::{Draft, Event, Outcome, Who};
+use super::record::{Answer, Draft, Event, LIST_CAP, NAME_CAP, Outcome, PATH_CAP, REASON_CAP, URL_CAP, Who};
+
+/// A time as records write it: RFC 3339 in UTC, to the microsecond.
+pub(super) struct Time(pub(super) Timestamp);
+
+impl Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.6}", self.0)
+    }
+}
 
 impl Draft {
     /// Writes the members of a request's record.
     pub(super) fn write(&self, o: &mut Object<'_>) {
         let route = self.route.as_deref();
         let answer = &self.answer;
-        o.maybe("action", route.and_then(|r| r.action.as_ref()).map(|action| action.name()));
-        o.maybe("api", route.map(|r| &*r.api));
+        if let Some(action) = route.and_then(|route| route.action.as_ref()) {
+            o.clean("action", action.name(), NAME_CAP);
+        }
+        maybe(o, "api", route.map(|route| &*route.api), NAME_CAP);
         o.number("bytes_received", self.received_bytes);
         o.number("bytes_sent", self.sent_bytes);
-        o.flag("capped", answer.capped || self.capped);
-        o.text("closed", &time(self.closed));
-        o.maybe("decision", self.decision.map(|id| id.to_string()).as_deref());
+        o.flag("capped", self.is_capped());
+        o.shown("closed", Time(self.closed));
+        if let Some(id) = self.decision {
+            o.shown("decision", id);
+        }
         o.number("duration_us", u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX));
         o.object("fields", |o| {
-            o.texts("hidden", &answer.hidden);
-            o.texts("masked", &answer.masked);
-            o.texts("shown", &answer.shown);
+            names(o, "hidden", answer.fields_with(|count| count.hidden));
+            names(o, "masked", answer.fields_with(|count| count.masked));
+            names(o, "shown", answer.fields_with(|count| count.shown));
         });
-        o.texts("grants", &answer.grants);
-        o.text("id", &self.id.to_string());
-        o.texts("keys", &answer.keys);
-        o.texts("limits", &self.limits);
-        o.text("listener", &self.listener);
-        o.maybe("method", self.request.as_ref().map(|r| r.method.as_str()));
+        names(o, "grants", &answer.grants);
+        o.shown("id", self.id);
+        o.cleaned("keys", answer.keys.iter().map(|key| unescaped(key)), NAME_CAP, answer.keys.len());
+        names(o, "limits", &self.limits);
+        o.clean("listener", &self.listener, NAME_CAP);
+        maybe(o, "method", self.request.as_ref().map(|request| request.method.as_str()), NAME_CAP);
         o.text("outcome", self.outcome.name());
-        o.maybe("path", self.request.as_ref().map(|r| r.path.as_str()));
-        o.text("peer", &self.peer.to_string());
-        o.maybe("policy_version", self.policy_version.as_deref());
+        maybe(o, "path", self.request.as_ref().map(|request| &*request.path), PATH_CAP);
+        o.shown("peer", self.peer);
+        maybe(o, "policy_version", self.policy_version.as_deref(), NAME_CAP);
         if let Some(who) = &self.principal {
             o.object("principal", |o| who.write(o));
         }
-        o.maybe("reason", self.reason());
+        maybe(o, "reason", self.reason(), REASON_CAP);
         o.number("released", answer.released);
-        o.maybe("resource", route.and_then(|r| r.resource.as_deref()));
-        o.texts("roles", &self.roles);
-        o.maybe("route", route.map(|r| &*r.name));
-        o.texts("rules", &self.rules);
+        maybe(o, "resource", route.and_then(|route| route.resource.as_deref()), NAME_CAP);
+        names(o, "roles", &self.roles);
+        maybe(o, "route", route.map(|route| &*route.name), PATH_CAP);
+        names(o, "rules", &self.rules);
         if let Some(status) = self.status {
             o.number("status", status.into());
         }
-        o.text("time", &time(self.time));
+        o.shown("time", Time(self.time));
         o.flag("tls", self.tls);
         o.text("type", REQUEST);
-        o.texts("unknown_fields", &answer.unknown);
+        names(o, "unknown_fields", &answer.unknown);
         if let Some(status) = self.upstream_status {
             o.number("upstream_status", status.into());
         }
@@ -62,18 +80,43 @@ impl Draft {
             Outcome::Complete | Outcome::Aborted => None,
         }
     }
+
+    /// Whether a list is shorter than what was seen.
+    fn is_capped(&self) -> bool {
+        let answer = &self.answer;
+        let lists = [
+            self.roles.len(),
+            self.rules.len(),
+            self.limits.len(),
+            answer.unknown.len(),
+            answer.grants.len(),
+        ];
+        answer.more_keys
+            || lists.into_iter().any(|length| length > LIST_CAP)
+            || answer.fields.len() > LIST_CAP
+                && [|c: &FieldCount| c.hidden, |c: &FieldCount| c.masked, |c: &FieldCount| c.shown]
+                    .into_iter()
+                    .any(|times| answer.fields_with(times).count() > LIST_CAP)
+    }
+}
+
+impl Answer {
+    /// The fields that `times` counts at least once.
+    fn fields_with(&self, times: impl Fn(&FieldCount) -> u64) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |(_, count)| times(count) > 0).map(|(name, _)| &**name)
+    }
 }
 
 impl Who {
     fn write(&self, o: &mut Object<'_>) {
-        o.maybe("credential", self.credential.as_deref());
-        o.text("id", &self.id);
-        o.text("ip", &self.ip.to_string());
-        o.text("issuer", &self.issuer);
+        maybe(o, "credential", self.credential.as_deref(), NAME_CAP);
+        o.clean("id", &self.id, NAME_CAP);
+        o.shown("ip", self.ip);
+        o.clean("issuer", &self.issuer, URL_CAP);
         o.text("kind", self.kind);
         o.text("method", self.method);
         o.flag("mfa", self.mfa);
-        o.maybe("name", self.name.as_deref());
+        maybe(o, "name", self.name.as_deref(), NAME_CAP);
     }
 }
 
@@ -83,17 +126,30 @@ impl Event {
         o.text("event", self.kind);
         o.object("facts", |o| {
             for (name, text) in &self.members {
-                o.text(name, text);
+                o.clean(name, text, REASON_CAP);
             }
         });
-        o.text("time", &time(self.time));
+        o.shown("time", Time(self.time));
         o.text("type", EVENT);
     }
 }
 
-/// A time as records write it: RFC 3339 in UTC, to the microsecond.
-pub(super) fn time(at: Timestamp) -> String {
-    format!("{at:.6}")
+fn maybe(o: &mut Object<'_>, name: &'static str, text: Option<&str>, cap: usize) {
+    if let Some(text) = text {
+        o.clean(name, text, cap);
+    }
+}
+
+fn names<T: AsRef<str>>(o: &mut Object<'_>, name: &'static str, names: impl IntoIterator<Item = T>) {
+    o.cleaned(name, names, NAME_CAP, LIST_CAP);
+}
+
+/// A record key, which comes as JSON text without quotes, as the text it means.
+fn unescaped(key: &str) -> Cow<'_, str> {
+    if !key.contains('\\') {
+        return key.into();
+    }
+    serde_json::from_str(&format!("\"{key}\"")).map_or(key.into(), Cow::Owned)
 }
 
 /// The type of a request's record.

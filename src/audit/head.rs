@@ -18,7 +18,7 @@ use crate::base::Secret;
 
 use super::canonical::Object;
 use super::chain::{Chain, Hash, hash_text, hexadecimal};
-use super::content::time;
+use super::content::Time;
 
 /// The end of a chain as its head file names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) struct HeadFile {
 
 impl Head {
     pub(super) fn new(chain: Chain, segment: u32, now: Timestamp, signer: Option<&Signer>) -> Self {
-        let mut head = Self { chain, segment, time: time(now), signature: None };
+        let mut head = Self { chain, segment, time: Time(now).to_string(), signature: None };
         head.signature = signer.map(|signer| signer.sign(&head.message()));
         head
     }

@@ -1,7 +1,6 @@
 //! The record of one request, as the pipeline writes it.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +11,7 @@ use uuid::Uuid;
 use crate::identity::{Kind, Peer, Principal};
 use crate::limits::Limited;
 use crate::policy::{Denial, Operation, Permit, RouteFacts};
-use crate::rewrite::Counts;
-use crate::telemetry::clean;
+use crate::rewrite::{Counts, FieldCount};
 
 use super::log::Closing;
 use super::queue::{Content, Slot};
@@ -70,7 +68,8 @@ pub struct Event {
     pub(super) members: BTreeMap<&'static str, String>,
 }
 
-/// What is known about a request. Every text is clean and capped, every list is capped.
+/// What is known about a request. Texts are kept as they came, as much of them as can be written; the writer makes
+/// them safe.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) id: Uuid,
@@ -79,7 +78,7 @@ pub(super) struct Draft {
     pub(super) duration: Duration,
     pub(super) time: Timestamp,
     pub(super) closed: Timestamp,
-    pub(super) listener: String,
+    pub(super) listener: Arc<str>,
     pub(super) peer: SocketAddr,
     pub(super) tls: bool,
     pub(super) request: Option<Request>,
@@ -87,9 +86,9 @@ pub(super) struct Draft {
     pub(super) route: Option<Arc<RouteFacts>>,
     pub(super) decision: Option<Uuid>,
     pub(super) policy_version: Option<Arc<str>>,
-    pub(super) roles: Vec<String>,
-    pub(super) rules: Vec<String>,
-    pub(super) limits: Vec<String>,
+    pub(super) roles: Vec<Arc<str>>,
+    pub(super) rules: Vec<Arc<str>>,
+    pub(super) limits: Vec<Arc<str>>,
     pub(super) answer: Answer,
     pub(super) status: Option<u16>,
     pub(super) upstream_status: Option<u16>,
@@ -98,14 +97,13 @@ pub(super) struct Draft {
     pub(super) outcome: Outcome,
     /// Why the policy said no.
     pub(super) denial: Option<String>,
-    pub(super) capped: bool,
 }
 
 /// What was asked for.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
+    pub(super) method: http::Method,
+    pub(super) path: Box<str>,
 }
 
 /// What an answer held.
@@ -113,24 +111,23 @@ pub(super) struct Request {
 pub(super) struct Answer {
     pub(super) released: u64,
     pub(super) withheld: u64,
-    pub(super) keys: Vec<String>,
-    pub(super) shown: Vec<String>,
-    pub(super) masked: Vec<String>,
-    pub(super) hidden: Vec<String>,
-    pub(super) unknown: Vec<String>,
-    pub(super) grants: Vec<String>,
-    pub(super) capped: bool,
+    /// As JSON text without quotes.
+    pub(super) keys: Vec<Box<str>>,
+    pub(super) more_keys: bool,
+    pub(super) fields: BTreeMap<Arc<str>, FieldCount>,
+    pub(super) unknown: BTreeSet<Box<str>>,
+    pub(super) grants: BTreeSet<Arc<str>>,
 }
 
 /// The caller.
 #[derive(Debug)]
 pub(super) struct Who {
-    pub(super) issuer: String,
-    pub(super) id: String,
-    pub(super) name: Option<String>,
+    pub(super) issuer: Box<str>,
+    pub(super) id: Box<str>,
+    pub(super) name: Option<Box<str>>,
     pub(super) kind: &'static str,
     pub(super) method: &'static str,
-    pub(super) credential: Option<String>,
+    pub(super) credential: Option<Box<str>>,
     pub(super) ip: IpAddr,
     pub(super) mfa: bool,
 }
@@ -144,7 +141,7 @@ impl Record {
             duration: Duration::ZERO,
             time: slot.clock().now(),
             closed: Timestamp::UNIX_EPOCH,
-            listener: clean(&peer.listener, NAME_CAP),
+            listener: peer.listener.clone(),
             peer: peer.addr,
             tls: peer.tls,
             request: None,
@@ -162,7 +159,6 @@ impl Record {
             sent_bytes: 0,
             outcome: Outcome::Aborted,
             denial: None,
-            capped: false,
         };
         Self(Some((Box::new(draft), slot)))
     }
@@ -171,24 +167,22 @@ impl Record {
     /// not recorded.
     pub fn request(&mut self, method: &http::Method, path: &str) {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        self.set(|d| {
-            d.request =
-                Some(Request { method: clean(method.as_str(), NAME_CAP), path: clean(path, PATH_CAP) });
-        });
+        let request = Request { method: method.clone(), path: kept(path, PATH_CAP) };
+        self.set(|d| d.request = Some(request));
     }
 
     /// Who asks.
     pub fn principal(&mut self, principal: &Principal) {
         let who = Who {
-            issuer: clean(principal.issuer(), URL_CAP),
-            id: clean(principal.id(), NAME_CAP),
-            name: principal.name().map(|name| clean(name, NAME_CAP)),
+            issuer: kept(principal.issuer(), URL_CAP),
+            id: kept(principal.id(), NAME_CAP),
+            name: principal.name().map(|name| kept(name, NAME_CAP)),
             kind: match principal.kind() {
                 Kind::Person => "person",
                 Kind::Service => "service",
             },
             method: principal.method().name(),
-            credential: principal.credential().map(|name| clean(name, NAME_CAP)),
+            credential: principal.credential().map(|name| kept(name, NAME_CAP)),
             ip: principal.ip(),
             mfa: principal.mfa(),
         };
@@ -213,14 +207,14 @@ impl Record {
         self.set(|d| {
             d.decision = Some(permit.id());
             d.policy_version = Some(permit.policy_version().clone());
-            d.roles = names(permit.roles(), &mut d.capped);
-            d.rules = names(permit.rules(), &mut d.capped);
+            d.roles = permit.roles().iter().take(LIST_CAP + 1).cloned().collect();
+            d.rules = permit.rules().iter().take(LIST_CAP + 1).cloned().collect();
         });
     }
 
     /// The policy said no; the outcome becomes [`Outcome::Denied`].
     pub fn denial(&mut self, denial: &Denial) {
-        let reason = clean(&denial.reason.to_string(), REASON_CAP);
+        let reason = kept(&denial.reason.to_string(), REASON_CAP).into();
         self.set(|d| {
             d.route = denial.route.clone().or_else(|| d.route.take());
             d.policy_version = Some(denial.policy_version.clone());
@@ -232,15 +226,23 @@ impl Record {
     /// A limit refused the request, or cut its answer, or only warned: its name is kept.
     pub fn limit(&mut self, limited: &Limited) {
         self.set(|d| {
-            if d.limits.len() < LIST_CAP {
-                d.limits.push(clean(&limited.limit, NAME_CAP));
+            if d.limits.len() <= LIST_CAP {
+                d.limits.push(limited.limit.clone());
             }
         });
     }
 
     /// What the answer held so far; replaces what was said before.
     pub fn counts(&mut self, counts: &Counts) {
-        let answer = Answer::from_counts(counts);
+        let answer = Answer {
+            released: counts.released,
+            withheld: counts.withheld,
+            keys: counts.keys.iter().take(KEYS_CAP).map(|key| kept(key, KEY_CAP)).collect(),
+            more_keys: counts.keys.len() > KEYS_CAP,
+            fields: counts.fields.clone(),
+            unknown: counts.unknown.clone(),
+            grants: counts.grants.clone(),
+        };
         self.set(|d| d.answer = answer);
     }
 
@@ -267,8 +269,8 @@ impl Record {
     /// How it ended. Unless something is said, it was aborted.
     pub fn outcome(&mut self, outcome: Outcome) {
         let outcome = match outcome {
-            Outcome::Refused(reason) => Outcome::Refused(clean(&reason, REASON_CAP)),
-            Outcome::Cut(reason) => Outcome::Cut(clean(&reason, REASON_CAP)),
+            Outcome::Refused(reason) => Outcome::Refused(kept(&reason, REASON_CAP).into()),
+            Outcome::Cut(reason) => Outcome::Cut(kept(&reason, REASON_CAP).into()),
             plain @ (Outcome::Complete | Outcome::Denied | Outcome::Aborted) => plain,
         };
         self.set(|d| d.outcome = outcome);
@@ -314,62 +316,34 @@ impl Event {
     /// Adds a fact about it.
     #[must_use]
     pub fn with(mut self, name: &'static str, text: &str) -> Self {
-        self.members.insert(name, clean(text, REASON_CAP));
+        self.members.insert(name, kept(text, REASON_CAP).into());
         self
     }
 }
 
-impl Answer {
-    fn from_counts(counts: &Counts) -> Self {
-        let mut answer = Self { released: counts.released, withheld: counts.withheld, ..Self::default() };
-        for (field, count) in &counts.fields {
-            for (list, times) in [
-                (&mut answer.shown, count.shown),
-                (&mut answer.masked, count.masked),
-                (&mut answer.hidden, count.hidden),
-            ] {
-                if times > 0 && list.len() < LIST_CAP {
-                    list.push(clean(field, NAME_CAP));
-                } else if times > 0 {
-                    answer.capped = true;
-                }
-            }
-        }
-        answer.keys = counts.keys.iter().take(KEYS_CAP).map(|key| clean(&unescaped(key), NAME_CAP)).collect();
-        answer.capped |= counts.keys.len() > KEYS_CAP;
-        answer.unknown = names(&counts.unknown, &mut answer.capped);
-        answer.grants = names(&counts.grants, &mut answer.capped);
-        answer
+/// As much of a text as can be written if at most `cap` characters are, and one more, which shows that it was longer.
+fn kept(text: &str, cap: usize) -> Box<str> {
+    if text.len() <= cap {
+        return text.into();
     }
+    let end = text.char_indices().nth(cap + 1).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default().into()
 }
 
-fn names<'n, T: AsRef<str> + 'n>(names: impl IntoIterator<Item = &'n T>, capped: &mut bool) -> Vec<String> {
-    let mut names = names.into_iter();
-    let kept = names.by_ref().take(LIST_CAP).map(|name| clean(name.as_ref(), NAME_CAP)).collect();
-    *capped |= names.next().is_some();
-    kept
-}
-
-/// A record key, which comes as JSON text without quotes, as the text it means.
-fn unescaped(key: &str) -> Cow<'_, str> {
-    if !key.contains('\\') {
-        return key.into();
-    }
-    serde_json::from_str(&format!("\"{key}\"")).map_or(key.into(), Cow::Owned)
-}
-
-/// Longest name: of a principal, a role, a field, a record key.
+/// Longest name: of a principal, a role, a field, a record key. Characters, as all caps here.
 pub(super) const NAME_CAP: usize = 128;
 /// Longest path.
-const PATH_CAP: usize = 512;
+pub(super) const PATH_CAP: usize = 512;
 /// Longest issuer.
-const URL_CAP: usize = 256;
+pub(super) const URL_CAP: usize = 256;
 /// Longest reason.
-const REASON_CAP: usize = 512;
+pub(super) const REASON_CAP: usize = 512;
 /// Longest list of names.
-const LIST_CAP: usize = 256;
+pub(super) const LIST_CAP: usize = 256;
 /// How many record keys are kept; their number is kept in any case.
 const KEYS_CAP: usize = 100;
+/// As much of a record key as is kept before it is unescaped: an escape takes up to six characters.
+const KEY_CAP: usize = NAME_CAP * 6;
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::chain::{Chain, hash_text};
-use super::content::{EVENT, time};
+use super::content::{EVENT, Time};
 use super::head::{Head, Signer, segment_message};
 use super::log::{AuditError, Sealed, Settings, Sync};
 use super::queue::{Content, Entry, Queue, Taken};
@@ -67,8 +67,12 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
     /// Failed appends since the last that succeeded.
     failures: u32,
+    /// The last failure and when the next try is due, while appends fail.
+    failing: Option<(AuditError, Duration)>,
     /// Whether the head could not be written or the disk not be forced since.
     unsafe_end: bool,
+    /// Whether a new segment was asked for.
+    rotate: bool,
     /// Whether the end of the segment is overdue because the next one could not be begun.
     overdue: bool,
     /// When the oldest write that is not on the disk happened.
@@ -106,7 +110,9 @@ impl Writer {
             backlog: VecDeque::new(),
             buffer: Vec::new(),
             failures: 0,
+            failing: None,
             unsafe_end: false,
+            rotate: false,
             overdue: false,
             unsynced_since: None,
         })
@@ -114,7 +120,7 @@ impl Writer {
 
     /// Records that the log was opened and what was found.
     pub(super) fn start(&mut self, start: &Start) -> io::Result<()> {
-        let (before, now) = (self.chain, time(self.queue.clock.now()));
+        let (before, now) = (self.chain, self.queue.clock.now());
         self.buffer.clear();
         if let Some(head) = &start.ahead {
             // The numbers of lost records are not given again.
@@ -128,21 +134,21 @@ impl Writer {
                 o.text("head_hash", hash_text(&head.chain.hash));
                 o.number("lost_from", before.sequence.saturating_add(1));
                 o.number("lost_to", head.chain.sequence);
-                o.text("time", &now);
+                o.shown("time", Time(now));
                 o.text("type", LOSS);
             });
         }
         if let Some(torn) = &start.torn {
             self.chain.seal(&mut self.buffer, |o| {
                 o.text("moved_to", &torn.moved_to);
-                o.text("time", &now);
+                o.shown("time", Time(now));
                 o.number("torn_bytes", torn.bytes);
                 o.text("type", REPAIR);
             });
         }
         self.chain.seal(&mut self.buffer, |o| {
             o.text("head", start.head.name());
-            o.text("time", &now);
+            o.shown("time", Time(now));
             o.text("type", START);
             o.text("version", env!("CARGO_PKG_VERSION"));
         });
@@ -156,10 +162,8 @@ impl Writer {
             let wait = self.wait();
             match self.queue.take(&mut self.backlog, wait) {
                 Taken::Entries { rotate } => {
-                    if rotate || self.medium.bytes() >= self.segment_bytes {
-                        self.rotate();
-                    }
-                    self.write();
+                    self.rotate |= rotate;
+                    self.work();
                 }
                 Taken::Ended => return self.stop(),
             }
@@ -170,6 +174,24 @@ impl Writer {
                     "audit records lost: the log could not be written at the end"
                 );
                 return;
+            }
+        }
+    }
+
+    /// One round: what came is written, or told that it cannot be.
+    fn work(&mut self) {
+        let now = self.queue.clock.monotonic();
+        match &self.failing {
+            Some((error, next_try)) if now < *next_try => {
+                let error = error.clone();
+                self.tell(&error);
+            }
+            Some(_) => self.write(),
+            None => {
+                if self.rotate || self.medium.bytes() >= self.segment_bytes {
+                    self.begin_segment();
+                }
+                self.write();
             }
         }
     }
@@ -210,7 +232,7 @@ impl Writer {
             self.queue.restore_suppressed(suppressed);
             return self.failed(&error);
         }
-        if self.failures > 0 {
+        if self.failing.take().is_some() {
             info!("audit log is written again");
             self.failures = 0;
         }
@@ -226,19 +248,19 @@ impl Writer {
 
     /// What happened to the log itself since the last write.
     fn seal_notes(&mut self, suppressed: u64) {
-        let now = time(self.queue.clock.now());
+        let now = self.queue.clock.now();
         if self.failures > 0 {
             let failures = self.failures;
             self.chain.seal(&mut self.buffer, |o| {
                 o.number("failures", failures.into());
-                o.text("time", &now);
+                o.shown("time", Time(now));
                 o.text("type", RESUME);
             });
         }
         if suppressed > 0 {
             self.chain.seal(&mut self.buffer, |o| {
                 o.number("requests", suppressed);
-                o.text("time", &now);
+                o.shown("time", Time(now));
                 o.text("type", SUPPRESSED);
             });
         }
@@ -317,8 +339,14 @@ impl Writer {
     /// An append failed: those who wait are told, everything stays.
     fn failed(&mut self, error: &io::Error) {
         self.failures = self.failures.saturating_add(1);
+        let told = AuditError::Write(error.to_string().into());
+        self.failing = Some((told.clone(), self.queue.clock.monotonic().saturating_add(RETRY)));
         self.not_writable(error);
-        let error = AuditError::Write(error.to_string().into());
+        self.tell(&told);
+    }
+
+    /// Tells those who wait that their records are not written; their answers are cut, and the records say so.
+    fn tell(&mut self, error: &AuditError) {
         for entry in &mut self.backlog {
             let Some(written) = entry.written.take() else { continue };
             if let Content::Request(draft) = &mut entry.content
@@ -326,6 +354,7 @@ impl Writer {
             {
                 draft.outcome = Outcome::Cut(error.to_string());
             }
+            // An error here means that nobody waits any more: the caller went away meanwhile.
             let _ = written.send(Err(error.clone()));
         }
     }
@@ -338,13 +367,13 @@ impl Writer {
     }
 
     /// Begins the next segment. If that fails the old one goes on.
-    fn rotate(&mut self) {
+    fn begin_segment(&mut self) {
         let before = self.chain;
         self.buffer.clear();
         self.seal_segment_record(self.medium.segment().saturating_add(1));
         match self.medium.begin_segment(&self.buffer) {
             Ok(()) => {
-                self.overdue = false;
+                (self.rotate, self.overdue) = (false, false);
                 let result = self.secure();
                 self.secured(&result);
             }
@@ -358,13 +387,13 @@ impl Writer {
     }
 
     fn seal_segment_record(&mut self, number: u32) {
-        let now = time(self.queue.clock.now());
+        let now = self.queue.clock.now();
         let signature = self.signer.as_ref().map(|signer| signer.sign(&segment_message(number, &self.chain)));
         self.chain.seal(&mut self.buffer, |o| {
             o.maybe("key", signature.as_ref().map(|s| s.key.as_str()));
             o.maybe("mac", signature.as_ref().map(|s| s.mac.as_str()));
             o.number("segment", number.into());
-            o.text("time", &now);
+            o.shown("time", Time(now));
             o.text("type", SEGMENT);
         });
     }
@@ -385,10 +414,10 @@ impl Writer {
     /// The orderly end: a last record, everything on the disk.
     fn stop(mut self) {
         let before = self.chain;
-        let now = time(self.queue.clock.now());
+        let now = self.queue.clock.now();
         self.buffer.clear();
         self.chain.seal(&mut self.buffer, |o| {
-            o.text("time", &now);
+            o.shown("time", Time(now));
             o.text("type", STOP);
         });
         let stopped = self.append(before).and_then(|()| self.secure()).and_then(|()| self.medium.sync());
@@ -450,6 +479,6 @@ const BATCH_BYTES: usize = 1 << 20;
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 /// The shortest wait for something that is due.
-const SOON: Duration = Duration::from_millis(1);
+const SOON: Duration = Duration::from_millis(10);
 /// How many failures in a row end the writer of a log that is being closed: 10 seconds.
 const GIVE_UP: u32 = 40;

@@ -74,7 +74,9 @@ fn unfit(stated: &str, permit: &Permit) -> Option<String> {
         return None;
     }
     let mut headers = http::HeaderMap::new();
-    let value = stated.parse().ok()?;
+    let Ok(value) = stated.parse() else {
+        return Some(format!("`{}` is no content type", stated.escape_default()));
+    };
     headers.insert(http::header::CONTENT_TYPE, value);
     crate::response::media_type(&headers, &permit.rewrite().format).err().map(|error| error.to_string())
 }
@@ -151,7 +153,7 @@ fn progress() -> ProgressBar {
 /// The size of standard input where it is a file.
 fn input_bytes() -> Option<u64> {
     let metadata = std::fs::metadata("/dev/stdin").ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// On a terminal, what was done.

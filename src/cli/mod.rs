@@ -9,17 +9,23 @@
 //! | 1 | it failed: a mistake in a policy or configuration, a malformed answer, a broken audit chain |
 //! | 2 | the command line is wrong |
 //! | 3 | `apply`: the policy refuses the request |
+//! | 4 | `diff`: somebody gains rights, or something protects less |
 
 mod apply;
 mod audit;
 mod check;
 mod demo;
+mod diff;
 mod explain;
+#[cfg(test)]
+mod golden;
 mod health;
 mod init;
 mod keys;
+mod matrix;
 mod policy;
 mod request;
+mod schema;
 mod serve;
 mod test;
 
@@ -40,6 +46,8 @@ pub struct Cli {
 enum Command {
     /// Run the gateway.
     Serve(serve::Args),
+    /// Run a sample CRM with the gateway in front of it.
+    Demo(demo::Args),
     /// Write a commented configuration and a first policy.
     Init(init::Args),
     /// Find every mistake in a policy and its deployment.
@@ -50,6 +58,12 @@ enum Command {
     Apply(apply::Args),
     /// Say why each field is shown, masked or hidden for a caller.
     Explain(explain::Args),
+    /// Draw who sees, sets and queries what: role by resource by field.
+    Matrix(matrix::Args),
+    /// Say who gains and who loses what between two policies.
+    Diff(diff::Args),
+    /// Print the JSON Schema of policy files, for editors.
+    Schema(schema::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
     /// Make, list and revoke API keys.
@@ -62,11 +76,15 @@ enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Matrix(args) => matrix::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Health(args) => health::run(args),
@@ -85,3 +103,5 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// The policy refuses the request.
 const DENIED: u8 = 3;
+/// Somebody gains rights.
+const GAINED: u8 = 4;

@@ -1,9 +1,8 @@
 //! Where commands find the policy they are about.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
-use crate::app::config::Config;
+use crate::app::{self, config::Config};
 use crate::base::{Report, Secret};
 use crate::policy::{Loaded, MaskKeys, Purpose};
 use crate::rewrite::mask::Keys;
@@ -31,60 +30,66 @@ pub(super) struct Found {
 }
 
 impl Source {
-    /// Reads the policy for looking at it: no secret is needed.
+    /// Reads the policy, and the deployment if there is one, for looking at them: no secret is needed.
     pub(super) fn read(&self) -> anyhow::Result<Found> {
-        self.find(|config| {
-            Ok(MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect()))
-        })
+        match self.place()? {
+            Place::Policies(directory) => Ok(found(&directory, &MaskKeys::Assumed, Report::default())),
+            Place::Config(file) => {
+                let checked = app::check(&file);
+                Ok(Found { policy: checked.policy, report: checked.report })
+            }
+        }
     }
 
     /// Reads the policy with the deployment's own keys, so that answers come out as they are served.
     pub(super) fn read_with_keys(&self) -> anyhow::Result<Found> {
-        self.find(|config| {
-            let mut keys = Keys::default();
-            let mut report = Report::default();
-            for (name, source) in &config.secrets {
-                match source.read() {
-                    Ok(secret) => {
-                        keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec()));
-                    }
-                    Err(diagnostic) => report.push(diagnostic),
-                }
+        let file = match self.place()? {
+            Place::Policies(directory) => {
+                return Ok(found(&directory, &MaskKeys::Assumed, Report::default()));
             }
-            if report.has_errors() { Err(report) } else { Ok(MaskKeys::Given(keys)) }
-        })
+            Place::Config(file) => file,
+        };
+        let (config, mut report) = Config::load(&file);
+        let Some(config) = config else { return Ok(Found { policy: None, report }) };
+        let mut keys = Keys::default();
+        for (name, source) in &config.secrets {
+            match source.read() {
+                Ok(secret) => keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec())),
+                Err(diagnostic) => report.push(*diagnostic),
+            }
+        }
+        if report.has_errors() {
+            return Ok(Found { policy: None, report });
+        }
+        Ok(found(&config.policies, &MaskKeys::Given(keys), report))
     }
 
-    fn find(&self, keys: impl FnOnce(&Config) -> Result<MaskKeys, Report>) -> anyhow::Result<Found> {
-        let (config, mut report, keys) = match (&self.config, &self.policies) {
-            (None, Some(directory)) => (directory.clone(), Report::default(), MaskKeys::Assumed),
-            (given, None) => {
+    fn place(&self) -> anyhow::Result<Place> {
+        match (&self.config, &self.policies) {
+            (None, Some(directory)) => Ok(Place::Policies(directory.clone())),
+            (Some(file), None) => Ok(Place::Config(file.clone())),
+            (Some(_), Some(_)) => Err(Usage("say either `--config` or `--policies`".to_owned()).into()),
+            (None, None) => {
                 let usual = PathBuf::from("fieldgate.yaml");
-                let file = match given {
-                    Some(file) => file,
-                    None if usual.exists() => &usual,
-                    None => {
-                        let text = "say `--config FILE` or `--policies DIR`: there is no fieldgate.yaml here";
-                        return Err(Usage(text.to_owned()).into());
-                    }
-                };
-                let (config, mut report) = Config::load(file);
-                let Some(config) = config else { return Ok(Found { policy: None, report }) };
-                match keys(&config) {
-                    Ok(keys) => (config.policies.clone(), report, keys),
-                    Err(further) => {
-                        report.extend(further);
-                        return Ok(Found { policy: None, report });
-                    }
+                if usual.exists() {
+                    return Ok(Place::Config(usual));
                 }
+                let text = "say `--config FILE` or `--policies DIR`: there is no fieldgate.yaml here";
+                Err(Usage(text.to_owned()).into())
             }
-            (Some(_), Some(_)) => {
-                return Err(Usage("say either `--config` or `--policies`".to_owned()).into());
-            }
-        };
-        let mut policy = Loaded::read(&[config], &keys, Purpose::Check);
-        report.extend(std::mem::take(&mut policy.report));
-        report.sort();
-        Ok(Found { policy: Some(policy), report })
+        }
     }
+}
+
+/// Where the policy is named.
+enum Place {
+    Config(PathBuf),
+    Policies(PathBuf),
+}
+
+fn found(directory: &Path, keys: &MaskKeys, mut report: Report) -> Found {
+    let mut policy = Loaded::read(&[directory.to_owned()], keys, Purpose::Check);
+    report.extend(std::mem::take(&mut policy.report));
+    report.sort();
+    Found { policy: Some(policy), report }
 }

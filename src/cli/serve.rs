@@ -1,7 +1,7 @@
 //! `fieldgate serve`: runs the gateway until it is told to stop.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::config::{Config, LogsConfig};
 use crate::app::{App, Reloader, Why};
-use crate::base::{Clock, Report, SystemClock};
+use crate::base::{Clock, Report, Severity, SystemClock};
 use crate::telemetry::{LogFormat, LogSettings, Logs, Metrics, Target};
 
 /// Arguments of `fieldgate serve`.
@@ -22,7 +22,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (config, report) = Config::load(&args.config);
+    run_file(&args.config, tell_addresses)
+}
+
+/// Serves what a configuration file describes; `ready` is called when the listeners are bound, with the
+/// names of those that speak TLS.
+pub(super) fn run_file(
+    file: &Path,
+    ready: impl FnOnce(&App, &[Arc<str>]) -> std::io::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let (config, report) = Config::load(file);
     let Some(config) = config else { return refused(&report) };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Arc::new(Metrics::new());
@@ -31,7 +40,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the threads that serve")?;
-    let served = runtime.block_on(serve(config, clock, metrics, &logs));
+    let served = runtime.block_on(serve(config, clock, metrics, &logs, ready));
     match served? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(report) => refused(&report),
@@ -43,6 +52,7 @@ async fn serve(
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     logs: &Logs,
+    ready: impl FnOnce(&App, &[Arc<str>]) -> std::io::Result<()>,
 ) -> anyhow::Result<Result<(), Report>> {
     // Before anything listens: a signal that comes early must not end the program.
     let signals = Signals::new().context("cannot take signals")?;
@@ -52,14 +62,24 @@ async fn serve(
         Ok(app) => app,
         Err(report) => return Ok(Err(report)),
     };
-    write!(std::io::stderr(), "{}", app.warnings().to_text(std::io::stderr().is_terminal()))?;
-    for (name, address) in app.addresses() {
-        let scheme = if tls.contains(name) { "https" } else { "http" };
-        writeln!(std::io::stdout(), "{name}: {scheme}://{address}")?;
+    // Notes are for `check`, which is asked for them.
+    if app.warnings().diagnostics().iter().any(|found| found.severity != Severity::Note) {
+        // Nobody may be reading what is said here; that is no reason not to serve.
+        let _unread =
+            write!(std::io::stderr(), "{}", app.warnings().to_text(std::io::stderr().is_terminal()));
     }
+    ready(&app, &tls)?;
     let reloader = app.reloader();
     app.run(signals.until_stop(&reloader, logs)).await;
     Ok(Ok(()))
+}
+
+fn tell_addresses(app: &App, tls: &[Arc<str>]) -> std::io::Result<()> {
+    for (name, address) in app.addresses() {
+        let scheme = if tls.contains(name) { "https" } else { "http" };
+        let _unread = writeln!(std::io::stdout(), "{name}: {scheme}://{address}");
+    }
+    Ok(())
 }
 
 /// The signals that a service gets.

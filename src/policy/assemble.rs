@@ -167,7 +167,7 @@ fn grant(permission: &PermissionTable) -> Grant {
 }
 
 /// The access that selectors give at one place.
-fn access_at<'s>(selectors: &'s [Selector], path: &Path) -> &'s Access {
+pub(super) fn access_at<'s>(selectors: &'s [Selector], path: &Path) -> &'s Access {
     selectors
         .iter()
         .filter(|selector| selector.path.is_prefix_of(path))
@@ -329,7 +329,7 @@ fn editable(side: &Side<'_>, permission: &PermissionTable, creates: bool) -> Vec
         .iter()
         .map(|selector| {
             let named = matches!(selector.access, Access::Show);
-            let seen = creates || permission.write_only || shown_with(side, permission, &selector.path);
+            let seen = permission.write_only || shown_with(side, permission, &selector.path);
             // Setting what the condition reads could move the record out of its reach, or into it.
             let decides = !creates && deciding(permission, &selector.path);
             let guarded = side.guarded(permission.resource, &selector.path);

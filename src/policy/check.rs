@@ -19,6 +19,7 @@ pub(super) fn lint(documents: &Documents, set: &PolicySet, tables: &Tables) {
     lint.roles();
     lint.permissions();
     lint.conditions();
+    lint.scopes();
     lint.public_routes();
 }
 
@@ -93,7 +94,6 @@ impl Lint<'_> {
         }
         let mine = self.tables.permissions_of(&[permission.role]);
         for selector in permission.edit.iter().filter(|s| matches!(s.access, Access::Show)) {
-            let creates = permission.actions.contains(&Action::Create);
             let seen = mine.iter().filter_map(|id| self.tables.permissions.get(*id as usize)).any(|other| {
                 other.resource == permission.resource
                     && other
@@ -101,7 +101,7 @@ impl Lint<'_> {
                         .iter()
                         .any(|s| s.path.is_prefix_of(&selector.path) && matches!(s.access, Access::Show))
             });
-            if !seen && !creates {
+            if !seen {
                 self.documents.push(
                     Diagnostic::error(
                         "edit-without-show",
@@ -130,11 +130,29 @@ impl Lint<'_> {
         }
     }
 
-    fn action(&self, permission: &PermissionTable, action: &Action, routed: bool) {
-        let Action::Named(name) = action else { return };
-        if routed {
-            return;
+    /// A guard or limit on a misspelled action would silently guard and limit nothing.
+    fn scopes(&self) {
+        let guards = self.set.guards.iter().flat_map(|guard| &guard.on.actions);
+        let limits = self.set.limits.iter().flat_map(|limit| &limit.actions);
+        let invariants = self.set.invariants.iter().flat_map(|invariant| &invariant.actions);
+        for word in guards.chain(limits).chain(invariants) {
+            let action = Action::of(&word.text);
+            let routed =
+                self.tables.routes.iter().any(|r| r.about.as_ref().is_some_and(|(a, _)| *a == action));
+            if let (Action::Named(name), false) = (&action, routed) {
+                self.unknown_action(format!("no route has the action `{name}`"), name, word.mark);
+            }
         }
+    }
+
+    fn action(&self, permission: &PermissionTable, action: &Action, routed: bool) {
+        if let (Action::Named(name), false) = (action, routed) {
+            let message = format!("no route has the action `{name}` on this resource");
+            self.unknown_action(message, name, permission.mark);
+        }
+    }
+
+    fn unknown_action(&self, message: String, name: &str, mark: Mark) {
         let known: Vec<&str> = self
             .tables
             .routes
@@ -143,9 +161,7 @@ impl Lint<'_> {
             .map(|(action, _)| action.name())
             .chain(["list", "read", "create", "update", "delete", "export"])
             .collect();
-        let message = format!("no route has the action `{name}` on this resource");
-        let diagnostic =
-            Diagnostic::error("unknown-action", message).at(self.documents.place(permission.mark));
+        let diagnostic = Diagnostic::error("unknown-action", message).at(self.documents.place(mark));
         let help = did_you_mean(name, known.iter().copied())
             .unwrap_or_else(|| "add a route with this action, or remove it".to_owned());
         self.documents.push(diagnostic.help(help));

@@ -3,7 +3,9 @@
 //! In order: the roles the principal holds now; the guards on fields that are not met; the rights of those roles on
 //! the route (cached); the guards on actions; the values for the conditions on records.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
@@ -283,9 +285,16 @@ fn fill(template: &[Segment], operation: &Operation) -> String {
     path
 }
 
-/// Sorts by time (RFC 9562 section 5.7).
+/// Sorts by time (RFC 9562 section 5.7). Its random part comes from a counter under a key drawn once by the process: ids
+/// name decisions and are no secrets, and a system call for each would cost more than the decision.
 fn decision_id(now: Timestamp) -> uuid::Uuid {
-    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
-    uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let (high, low) = (KEY.hash_one(count), KEY.hash_one((count, 1_u8)));
+    let mut random = [0_u8; 10];
+    let bytes = high.to_be_bytes().into_iter().chain(low.to_be_bytes());
+    random.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }

@@ -19,6 +19,7 @@ mod operation;
 mod permit;
 mod plan;
 mod router;
+mod survey;
 mod target;
 mod when;
 
@@ -31,6 +32,9 @@ pub use permit::{
     QueryRule, RouteFacts, UneditableRule, WriteRule,
 };
 pub use plan::Plan;
+pub use survey::{
+    FieldFacts, GuardFacts, PermissionFacts, ResourceFacts, RoleFacts, RouteRights, Survey, access_at,
+};
 
 #[cfg(test)]
 mod tests;

@@ -190,6 +190,15 @@ pub(super) struct RouteQuery {
     pub(super) pass: Vec<Arc<str>>,
 }
 
+impl RouteQuery {
+    /// Every parameter that means something.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let page_size = self.page_size.iter().map(|(name, _)| name);
+        let lists = self.filter.iter().chain(&self.search).chain(&self.pass);
+        self.select.iter().chain(&self.sort).chain(page_size).chain(lists)
+    }
+}
+
 /// The tables of a policy.
 #[derive(Debug, Default)]
 pub(super) struct Tables {

@@ -186,10 +186,10 @@ impl Router {
         if let Some(child) = node.texts.get(first.as_str()) {
             self.walk(*child, rest, found);
         }
-        if !node.folded.is_empty() {
-            if let Some(child) = node.folded.get(first.to_lowercase().as_str()) {
-                self.walk(*child, rest, found);
-            }
+        if !node.folded.is_empty()
+            && let Some(child) = node.folded.get(first.to_lowercase().as_str())
+        {
+            self.walk(*child, rest, found);
         }
         for (before, after, child) in &node.params {
             let fits = first.len() > before.len() + after.len()

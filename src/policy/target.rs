@@ -304,14 +304,14 @@ mod tests {
         /// What was written again reads as the same target: judged and sent are one.
         #[test]
         fn writing_and_reading_again_changes_nothing(text in "[ -~]{0,40}") {
-            if let Ok(uri) = format!("/{text}").parse::<http::Uri>() {
-                if let Ok(target) = read(&uri) {
+            if let Ok(uri) = format!("/{text}").parse::<http::Uri>()
+                && let Ok(target) = read(&uri)
+            {
                     let again = format!("{}?{}", target.path, write_query(&target.query));
                     let again = read(&again.parse().unwrap()).unwrap();
                     prop_assert_eq!(&again.segments, &target.segments);
                     prop_assert_eq!(&again.query, &target.query);
                     prop_assert_eq!(&again.path, &target.path);
-                }
             }
         }
     }

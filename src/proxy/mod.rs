@@ -30,7 +30,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
@@ -132,7 +132,7 @@ impl Gateway {
         Ok((response::transform(&permit, answer, &client).await?, ticket))
     }
 
-    /// Answers a request, whatever becomes of it, and closes its account.
+    /// Answers a request, whatever becomes of it, closes its account, and tells the caller its id.
     async fn handle(
         &self,
         peer: &Peer,
@@ -140,11 +140,28 @@ impl Gateway {
         request: Request<Incoming>,
     ) -> Response<Answer> {
         let id = self.new_id();
-        let record = match self.audit.begin(id, peer) {
-            Ok(record) => record,
-            Err(error) => return refuse(&error.into(), None, id).await,
+        let mut response = match self.audit.begin(id, peer) {
+            Ok(record) => {
+                let log = self.access.as_ref();
+                let account = Account::open(id, peer, record, log, &self.metrics, &self.clock);
+                self.recorded(id, peer, violation, request, account).await
+            }
+            Err(error) => refuse(&error.into(), None, id).await,
         };
-        let mut account = Account::open(id, peer, record, self.access.as_ref(), &self.metrics, &self.clock);
+        if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        response
+    }
+
+    async fn recorded(
+        &self,
+        id: Uuid,
+        peer: &Peer,
+        violation: Option<Violation>,
+        request: Request<Incoming>,
+        mut account: Account,
+    ) -> Response<Answer> {
         let snapshot = self.snapshot.load_full();
         let exchanged = match violation {
             Some(violation) => Err(violation.into()),

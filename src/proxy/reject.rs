@@ -129,11 +129,13 @@ impl Reject {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(after) = self.retry_after() {
-            // Rounded up: who comes a second early is refused again.
-            headers.insert(
-                RETRY_AFTER,
-                HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)),
-            );
+            headers.insert(RETRY_AFTER, limits::retry_after(after));
+        }
+        if let Self::Limited(limited) = self
+            && let Some((policy, limit)) = limits::rate_limit_fields(&limited.remaining)
+        {
+            headers.insert("ratelimit-policy", policy);
+            headers.insert("ratelimit", limit);
         }
         if let Self::Framing(_) | Self::Slow = self {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -91,11 +91,11 @@ pub(super) async fn begin(
     if let Some(account) = &mut carry.account {
         account.begins(head.status);
     }
-    if let Some((policy, limit)) =
+    if let Some((remaining, policy)) =
         carry.ticket.as_ref().and_then(|ticket| rate_limit_fields(&ticket.remaining()))
     {
         head.headers.insert("ratelimit-policy", policy);
-        head.headers.insert("ratelimit", limit);
+        head.headers.insert("ratelimit", remaining);
     }
     let state = if carry.is_over(piece.as_ref()) {
         carry.finish().await.map_err(|error| (Reject::Audit(error), None))?;

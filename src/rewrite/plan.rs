@@ -166,7 +166,7 @@ pub type Columns = Vec<Path>;
 pub struct Total {
     /// Its place, from the root.
     pub at: Path,
-    /// Whether it becomes the number of records released in this answer. `false`: it passes.
+    /// Whether it becomes the number of records released in this answer. `false`: it passes, if it is a scalar.
     pub recount: bool,
     /// What happens where the total stands before the records and the answer is longer than
     /// [`Bounds::hold_for_total_bytes`].

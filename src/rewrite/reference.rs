@@ -481,7 +481,8 @@ impl<'j> Judge<'j> {
             return if right { self.members(tree, place).map(Some) } else { None };
         }
         if let Some(total) = total {
-            return Some(Some(if total.recount { Tree::scalar(TOTAL) } else { tree.clone() }));
+            let passes = matches!(tree.kind, Kind::Scalar).then(|| tree.clone());
+            return Some(if total.recount { Some(Tree::scalar(TOTAL)) } else { passes });
         }
         let paths = layout.keep.iter().chain(layout.total.as_ref().map(|total| &total.at)).chain(at);
         let (object, array) = declared(paths, place);

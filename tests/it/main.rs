@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod operating;

@@ -117,7 +117,7 @@ async fn draining_finishes_what_has_begun_and_takes_nothing_new() {
     let gate = Gate::closed();
     let waiting = gate.clone();
     let upstream =
-        Upstream::start(move |_| vec![vec![Act::Wait(waiting.clone())], upstream::json(ONE)].concat()).await;
+        Upstream::start(move |_| [vec![Act::Wait(waiting.clone())], upstream::json(ONE)].concat()).await;
     let mut gateway = Setup::before(&upstream).start().await;
     let mut idle = gateway.connect().await;
     let mut busy = gateway.connect().await;

@@ -65,12 +65,12 @@ async fn raw_until_end(raw: &mut crate::support::client::Raw) -> Vec<u8> {
     all
 }
 
-#[tokio::test]
-async fn whatever_breaks_before_the_first_byte_is_a_clean_error() {
+/// Answers that break before anything of them may go out.
+fn broken_from_the_start() -> Vec<(&'static str, Vec<Act>)> {
     let whole = br#"{"data":[{"id":1,"owner_id":"li.na","phone":"1"}]}"#;
     let lie = ["Content-Type: application/json", "Content-Length: 20"];
     let short = answer("200 OK", &lie, whole, Framing::Close);
-    let cases: Vec<(&str, Vec<Act>)> = vec![
+    vec![
         ("garbage", vec![Act::Send(b"\x16\x03\x01nonsense\r\n\r\n".to_vec()), Act::Close]),
         ("nothing", vec![Act::Close]),
         ("a reset", vec![Act::Reset]),
@@ -145,8 +145,12 @@ async fn whatever_breaks_before_the_first_byte_is_a_clean_error() {
                     .to_vec(),
             )],
         ),
-    ];
-    for (name, acts) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn whatever_breaks_before_the_first_byte_is_a_clean_error() {
+    for (name, acts) in broken_from_the_start() {
         let upstream = Upstream::start(move |_| acts.clone()).await;
         let gateway = Setup::before(&upstream).start().await;
         let answer = gateway.get("/customers", &[SALES]).await;
@@ -198,6 +202,36 @@ async fn whatever_breaks_after_the_first_byte_cuts_the_stream() {
             "{name}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_gzip_bomb_is_cut_and_honest_gzip_is_read() {
+    let bomb = format!(r#"{{"data":{{"id":1,"owner_id":"li.na","name":"{}"}}}}"#, "0".repeat(8 << 20));
+    let honest = r#"{"data":{"id":1,"owner_id":"li.na","name":"Ada","secret":1}}"#;
+    let upstream = Upstream::start(move |request| {
+        let body = if request.target == "/customers/1" { bomb.as_str() } else { honest };
+        let headers = ["Content-Type: application/json", "Content-Encoding: gzip"];
+        answer("200 OK", &headers, &gzip(body.as_bytes()), Framing::Length)
+    })
+    .await;
+    let gateway = Setup::before(&upstream).start().await;
+    // No condition holds the record back, so nothing but the ratio stops it.
+    let bomb = gateway.get("/customers/1", &[MANAGER]).await;
+    assert!(bomb.status == 502 || !bomb.complete, "{}", bomb.status);
+    let honest = gateway.get("/customers/2", &[SALES]).await;
+    assert_eq!(honest.text(), r#"{"data":{"id":1,"owner_id":"li.na","name":"Ada"}}"#);
+    let records = gateway.end().await;
+    assert!(records[0].to_string().contains("bomb"), "{}", records[0]);
+}
+
+/// One gzip member.
+fn gzip(text: &[u8]) -> Vec<u8> {
+    use fieldgate::rewrite::codec::{Coding, Encoder};
+    let mut encoder = Encoder::new(Coding::Gzip);
+    let mut out = Vec::new();
+    encoder.push(text, &mut out);
+    encoder.finish(&mut out);
+    out
 }
 
 #[tokio::test]

@@ -121,3 +121,16 @@ fn the_documented_test_holds() {
         assert_eq!(failure, None, "{name}");
     }
 }
+
+#[test]
+fn the_example_of_the_reference_holds() {
+    let text = include_str!("../../../docs/policy.md");
+    let blocks: Vec<_> =
+        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let named: Vec<_> = blocks.iter().map(|block| ("docs/policy.md", *block)).collect();
+    let loaded = Loaded::from_texts(&named, &MaskKeys::Assumed, Purpose::Serve);
+    let plan = loaded.plan.unwrap();
+    let results = run_examples(&plan, &loaded.set.tests, "2026-11-20T04:00:00Z".parse().unwrap());
+    assert_eq!(results.len(), 1);
+    assert_eq!(results[0].failure, None);
+}

@@ -70,7 +70,7 @@ impl IdentityConfig {
                     identity.keys.push(StaticKey { id, key, owner, expires, disabled });
                     places.keys.push(place);
                 }
-                Err(diagnostic) => wrong.push(diagnostic),
+                Err(diagnostic) => wrong.push(*diagnostic),
             }
         }
         for IssuerConfig { mut issuer, key_file, place } in self.issuers {

@@ -35,7 +35,7 @@ impl fmt::Display for SecretAt {
 
 impl SecretSource {
     /// Reads it. An empty one is none.
-    pub fn read(&self) -> Result<Secret<String>, Diagnostic> {
+    pub fn read(&self) -> Result<Secret<String>, Box<Diagnostic>> {
         let found = match &self.at {
             SecretAt::Env(name) => std::env::var(name).map_err(|error| match error {
                 std::env::VarError::NotPresent => "it is not set".to_owned(),
@@ -44,8 +44,8 @@ impl SecretSource {
             SecretAt::File(path) => read_file(path),
         };
         let complaint = |reason: String| {
-            Diagnostic::error("no-secret", format!("no secret in {}: {reason}", self.at))
-                .at(self.place.clone())
+            let message = format!("no secret in {}: {reason}", self.at);
+            Box::new(Diagnostic::error("no-secret", message).at(self.place.clone()))
         };
         let mut text = found.map_err(complaint)?;
         text.truncate(text.trim_end_matches(['\r', '\n']).len());

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::base::Severity;
 
@@ -252,6 +252,7 @@ struct Faulty {
 #[derive(Default)]
 struct Faults {
     append: AtomicBool,
+    tries: AtomicUsize,
     anchor: AtomicBool,
     rotate: AtomicBool,
     file: Mutex<Option<File>>,
@@ -260,6 +261,7 @@ struct Faults {
 impl Medium for Faulty {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.faults.append.load(Ordering::SeqCst) {
+            self.faults.tries.fetch_add(1, Ordering::SeqCst);
             let half = &lines[..lines.len() / 2];
             let file = self.faults.file.lock().unwrap();
             file.as_ref().unwrap().write_all_at(half, self.inner.bytes())?;
@@ -310,8 +312,9 @@ fn open_faulty(place: &Place) -> (AuditLog, Arc<Faults>) {
     (log, faults)
 }
 
-async fn writable_again(log: &AuditLog) {
+async fn writable_again(place: &Place, log: &AuditLog) {
     while !log.is_writable() {
+        place.clock.advance(Duration::from_secs(1));
         tokio::task::yield_now().await;
     }
 }
@@ -329,10 +332,11 @@ async fn while_the_disk_is_full_nothing_completes_and_nothing_is_lost() {
     assert!(!log.is_writable());
     assert!(matches!(complete(&log, 3).close().await, Err(AuditError::Write(_))));
     drop(begun(&log, 4));
+    assert_eq!(faults.tries.load(Ordering::SeqCst), 1, "the disk is left alone for a while");
     assert!(place.metrics.encode().contains("fieldgate_audit_writable 0"));
 
     faults.append.store(false, Ordering::SeqCst);
-    writable_again(&log).await;
+    writable_again(&place, &log).await;
     complete(&log, 5).close().await.unwrap();
     log.shut().await;
 
@@ -356,7 +360,7 @@ async fn a_head_that_cannot_be_written_stops_new_requests_but_keeps_the_records(
         tokio::task::yield_now().await;
     }
     faults.anchor.store(false, Ordering::SeqCst);
-    writable_again(&log).await;
+    writable_again(&place, &log).await;
     log.shut().await;
     assert_eq!(place.requests().len(), 1);
     assert_eq!(place.verify().findings, []);
@@ -387,7 +391,11 @@ async fn a_record_that_may_wait_is_not_waited_for() {
     let mut record = complete(&log, 1);
     record.duty(Duty::Spool);
     assert_eq!(record.close().await.unwrap().sequence(), None);
+    while log.is_writable() {
+        tokio::task::yield_now().await;
+    }
     faults.append.store(false, Ordering::SeqCst);
+    place.clock.advance(Duration::from_secs(1));
     log.shut().await;
     assert_eq!(place.requests()[0]["outcome"], "complete");
 }

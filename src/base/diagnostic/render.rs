@@ -96,24 +96,24 @@ fn json_of(diagnostic: &Diagnostic) -> serde_json::Value {
         .related
         .iter()
         .map(|(place, why)| {
-            let mut value = place_of(place);
-            value["message"] = json!(why);
-            value
+            json!({
+                "file": place.file.as_ref(), "line": place.line, "column": place.column,
+                "length": place.length, "path": place.path, "message": why,
+            })
         })
         .collect();
-    let mut value = diagnostic.place.as_ref().map_or_else(|| json!({}), place_of);
-    value["severity"] = json!(diagnostic.severity.name());
-    value["code"] = json!(diagnostic.code);
-    value["message"] = json!(diagnostic.message);
-    value["help"] = json!(diagnostic.help);
-    value["related"] = json!(related);
-    value
-}
-
-fn place_of(place: &Place) -> serde_json::Value {
+    let place = diagnostic.place.as_ref();
     json!({
-        "file": place.file.as_ref(), "line": place.line, "column": place.column,
-        "length": place.length, "path": place.path,
+        "severity": diagnostic.severity.name(),
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "help": diagnostic.help,
+        "file": place.map(|place| place.file.as_ref()),
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
+        "length": place.map(|place| place.length),
+        "path": place.map(|place| place.path.as_str()),
+        "related": related,
     })
 }
 

@@ -14,18 +14,23 @@ pub(super) struct Banner<'d> {
     pub(super) listen: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) records: u64,
-    pub(super) audit: &'d Path,
+    pub(super) dir: &'d Path,
     pub(super) now: Timestamp,
 }
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { listen, admin, records, audit, now } = self;
+        let Self { listen, admin, records, dir, now } = self;
         let crm = format!("http://{listen}/api/v1/customers");
         writeln!(f, "Fieldgate stands in front of a sample CRM with {records} customers.\n")?;
         writeln!(f, "  gateway  http://{listen}   (the CRM is reachable only through it)")?;
         writeln!(f, "  admin    http://{admin}   (/metrics /ready /healthz)")?;
-        writeln!(f, "  audit    {}", audit.display())?;
+        writeln!(
+            f,
+            "  files    {}   (policy, configuration; change them and they are in force)",
+            dir.display()
+        )?;
+        writeln!(f, "  audit    fieldgate audit verify --dir {}", dir.join("audit").display())?;
         writeln!(f, "\nThe same customer through five pairs of eyes:\n")?;
         for (key, sees) in EYES {
             writeln!(f, "  # {sees}{}", if key == "demo-contractor" { hours_note(*now) } else { "" })?;
@@ -35,7 +40,7 @@ impl fmt::Display for Banner<'_> {
         for (key, query, what) in MORE {
             writeln!(f, "  # {what}\n  curl -sS -H 'Authorization: Bearer {key}' '{crm}{query}'\n")?;
         }
-        write!(f, "The policy is policies/demo; docs/demo.md goes on from here. Ctrl-C ends the demo.")
+        write!(f, "docs/demo.md goes on from here. Ctrl-C ends the demo.")
     }
 }
 
@@ -62,7 +67,11 @@ const EYES: [(&str, &str); 5] = [
 /// Key, what comes behind the customers' address, and what it shows.
 const MORE: [(&str, &str, &str); 4] = [
     ("demo-sales", "/43", "a colleague's customer: the phone is masked"),
-    ("demo-support", "?phone=13800138000", "refused: the answer would confirm a number that support may not see"),
+    (
+        "demo-support",
+        "?phone=13800138000",
+        "refused: the answer would confirm a number that support may not see",
+    ),
     ("demo-manager", "/export?format=csv", "an export, streamed; at most 1,000,000 records a day"),
     ("demo-sales", "/export?format=csv", "refused: sales does not export"),
 ];
@@ -76,7 +85,7 @@ mod tests {
             listen: "127.0.0.1:8080".parse().expect("an address"),
             admin: "127.0.0.1:9090".parse().expect("an address"),
             records: 2000,
-            audit: Path::new("/tmp/audit"),
+            dir: Path::new("/tmp/demo"),
             now: now.parse().expect("a time"),
         }
         .to_string()

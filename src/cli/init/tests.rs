@@ -40,3 +40,17 @@ fn names_and_urls_that_cannot_work_are_refused() {
         assert!(api_url(url).is_err(), "{url}");
     }
 }
+
+#[test]
+fn what_it_writes_passes_check() {
+    use crate::app;
+
+    let dir = tempfile::tempdir().unwrap();
+    write_all(&args(dir.path())).unwrap();
+    let checked = app::check(&dir.path().join("fieldgate.yaml"));
+    assert!(checked.report.diagnostics().is_empty(), "{}", checked.report.to_text(false));
+    let (config, policy) = (checked.config.unwrap(), checked.policy.unwrap());
+    assert_eq!(policy.set.tests.len(), 1);
+    assert!(config.secrets.iter().all(|(_, source)| source.read().is_ok()));
+    assert!(config.identity.resolve().is_ok());
+}

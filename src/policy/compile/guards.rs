@@ -1,4 +1,4 @@
-//! Guards, limits, approvals, alerts, and invariants.
+//! Guards, limits, approvals and alerts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use super::selectors::{Pick, resolve};
 use super::{Compiler, Reads};
 use crate::policy::model::{GuardTable, LimitTable, ResourceId};
 use crate::policy::permit::{LimitRule, LimitUnit, OnExceed};
-use crate::policy::source::Word;
 use crate::policy::syntax::{Exceed, Guard, Limit};
 
 impl Compiler<'_> {
@@ -62,15 +61,13 @@ impl Compiler<'_> {
                 Some((Pick::Label(label), Access::Hide))
             })
             .collect();
-        if !guard.on.fields.is_empty() && scope.is_empty() {
-            if let Some(field) = guard.on.fields.first() {
-                self.documents.error_with_help(
-                    "no-resource",
-                    "a guard on fields says of which resource",
-                    "add `resource: NAME`",
-                    field.mark,
-                );
-            }
+        if let Some(field) = guard.on.fields.first().filter(|_| scope.is_empty()) {
+            self.documents.error_with_help(
+                "no-resource",
+                "a guard on fields says of which resource",
+                "add `resource: NAME`",
+                field.mark,
+            );
         }
         let mut hides = HashMap::new();
         for (id, resource) in self.tables.resources.iter().enumerate() {
@@ -169,66 +166,6 @@ impl Compiler<'_> {
         if let Some(alert) = set.alerts.first() {
             let then = "nothing is noticed and nobody is told";
             self.not_enforced("the section `alerts`", then, false, alert.name.mark);
-        }
-        self.invariants();
-    }
-
-    /// Proves every invariant or shows a role that breaks it.
-    ///
-    /// Rights only add up over roles, and a guard's condition may always hold, so some principal can do a thing if
-    /// and only if a single role with what it inherits can: combinations need not be tried. Conditions on records are
-    /// taken as possible.
-    fn invariants(&self) {
-        for invariant in &self.set.invariants {
-            let known: Vec<_> = invariant.roles.iter().filter_map(|word| self.role(word)).collect();
-            let excepted: Vec<_> = invariant.except_roles.iter().filter_map(|word| self.role(word)).collect();
-            let resources: Vec<_> =
-                invariant.resources.iter().filter_map(|word| self.resource(word)).collect();
-            let actions = self.actions(&invariant.actions);
-            let labels =
-                |words: &[Word]| words.iter().filter_map(|word| self.label(word)).collect::<Vec<_>>();
-            let (show, edit) = (labels(&invariant.show), labels(&invariant.edit));
-            for (id, role) in self.tables.roles.iter().enumerate() {
-                let id = id as u32;
-                let meant = (invariant.roles.is_empty() || known.contains(&id)) && !excepted.contains(&id);
-                if !meant {
-                    continue;
-                }
-                for permission in self.tables.permissions_of(&[id]) {
-                    let Some(permission) = self.tables.permissions.get(permission as usize) else { continue };
-                    if !resources.is_empty() && !resources.contains(&permission.resource) {
-                        continue;
-                    }
-                    let Some(table) = self.tables.resources.get(permission.resource) else { continue };
-                    let with = |selectors: &[Selector], labels: &[usize]| {
-                        selectors
-                            .iter()
-                            .filter(|selector| matches!(selector.access, Access::Show))
-                            .find(|s| table.label_at(&s.path).is_some_and(|label| labels.contains(&label)))
-                            .map(|selector| selector.path.to_string())
-                    };
-                    let action = permission.actions.iter().find(|action| actions.contains(action));
-                    let broken = with(&permission.access, &show)
-                        .map(|field| format!("sees `{}.{field}` in clear", table.name))
-                        .or_else(|| {
-                            with(&permission.edit, &edit)
-                                .map(|field| format!("sets `{}.{field}`", table.name))
-                        })
-                        .or_else(|| action.map(|action| format!("may `{action}` `{}`", table.name)));
-                    if let Some(does) = broken {
-                        let message = format!(
-                            "the invariant `{}` does not hold: role `{}` {does}",
-                            invariant.name.text, role.name
-                        );
-                        self.documents.push(
-                            crate::base::Diagnostic::error("invariant-broken", message)
-                                .at(self.documents.place(invariant.name.mark))
-                                .related(self.documents.place(permission.mark), "by this permission"),
-                        );
-                        break;
-                    }
-                }
-            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Files as written become tables: every name is looked up, every path, condition, mask and unit is parsed, and
 //! whatever cannot be served is complained about at its place. All complaints are collected, none stops the rest.
 
+mod answers;
 mod guards;
+mod invariants;
 mod people;
 mod resources;
 mod routes;
@@ -63,6 +65,7 @@ pub(super) fn compile(documents: &Documents, set: &PolicySet, keys: &MaskKeys, p
     compiler.limits();
     let router = compiler.routes();
     compiler.approvals_and_alerts();
+    compiler.invariants();
     Compiled { tables: compiler.tables, router, params: compiler.params }
 }
 

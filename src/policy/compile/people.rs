@@ -1,11 +1,11 @@
 //! Masks, roles with their permissions, and bindings.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::base::Diagnostic;
 use crate::rewrite::mask::Mask;
-use crate::rewrite::{Access, Selector};
+use crate::rewrite::{Access, Path, Selector};
 
 use super::selectors::{Pick, resolve};
 use super::{Compiler, Reads};
@@ -201,19 +201,26 @@ impl Compiler<'_> {
     /// Masks of one place that would be united and reveal equally much: nothing says which to apply.
     pub(super) fn refuse_mask_ties(&self) {
         for (id, resource) in self.tables.resources.iter().enumerate() {
-            for field in &resource.fields {
+            let permissions: Vec<&PermissionTable> = resource
+                .permissions
+                .iter()
+                .filter_map(|permission| self.tables.permissions.get(*permission as usize))
+                .collect();
+            // Selectors also name places below labelled ones.
+            let places: BTreeSet<&Path> = permissions
+                .iter()
+                .flat_map(|permission| &permission.access)
+                .map(|selector| &selector.path)
+                .collect();
+            for place in places {
                 let mut masks: Vec<(&Arc<Mask>, &PermissionTable)> = Vec::new();
-                for permission in &resource.permissions {
-                    let Some(permission) = self.tables.permissions.get(*permission as usize) else {
-                        continue;
-                    };
-                    let mask = permission.access.iter().find_map(|selector| mask_at(selector, &field.path));
-                    let Some(mask) = mask else { continue };
+                for permission in &permissions {
+                    let Some(mask) = mask_at(&permission.access, place) else { continue };
                     if !masks.iter().any(|(known, _)| Arc::ptr_eq(known, mask)) {
                         masks.push((mask, permission));
                     }
                 }
-                self.refuse_ties_of(id, &field.text, &masks);
+                self.refuse_ties_of(id, &place.to_string(), &masks);
             }
         }
     }
@@ -251,9 +258,10 @@ struct Access3 {
     query: Option<Vec<Selector>>,
 }
 
-fn mask_at<'s>(selector: &'s Selector, path: &crate::rewrite::Path) -> Option<&'s Arc<Mask>> {
-    match &selector.access {
-        Access::Mask(mask) if selector.path == *path => Some(mask),
-        _ => None,
+fn mask_at<'s>(selectors: &'s [Selector], path: &Path) -> Option<&'s Arc<Mask>> {
+    let covering = selectors.iter().filter(|selector| selector.path.is_prefix_of(path));
+    match &covering.max_by_key(|selector| selector.rank)?.access {
+        Access::Mask(mask) => Some(mask),
+        Access::Hide | Access::Show => None,
     }
 }

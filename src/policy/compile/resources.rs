@@ -6,7 +6,7 @@ use crate::base::Diagnostic;
 use crate::rewrite::{Path, Step};
 
 use super::Compiler;
-use crate::policy::model::{LabelledField, ResourceTable};
+use crate::policy::model::{LabelledField, ResourceId, ResourceTable};
 use crate::policy::source::{Mark, Word};
 use crate::policy::syntax::Resource;
 
@@ -31,15 +31,7 @@ impl Compiler<'_> {
             }
             Some(path)
         });
-        let relations: Vec<_> = resource
-            .relations
-            .iter()
-            .filter_map(|(place, target)| {
-                let path = self.plain_place(place);
-                let target = self.resource(target);
-                Some((path?, target?))
-            })
-            .collect();
+        let relations = self.relations(resource);
         let fields =
             self.labelled_fields(resource, &relations.iter().map(|(path, _)| path).collect::<Vec<_>>());
         ResourceTable {
@@ -50,6 +42,32 @@ impl Compiler<'_> {
             unknown_shown: resource.unknown_shown,
             permissions: Vec::new(),
         }
+    }
+
+    /// Places of related records. One record has one rule, so no place may lie in another.
+    fn relations(&self, resource: &Resource) -> Vec<(Path, ResourceId)> {
+        let mut relations: Vec<(Path, ResourceId)> = Vec::new();
+        let mut marks: Vec<Mark> = Vec::new();
+        for (place, target) in &resource.relations {
+            let (path, target) = (self.plain_place(place), self.resource(target));
+            let (Some(path), Some(target)) = (path, target) else { continue };
+            let crossing = relations.iter().enumerate().find(|(_, (known, _))| cross(known, &path));
+            if let Some((at, (known, _))) = crossing {
+                let message = format!("`{}` and `{known}` are related records in one place", place.text);
+                let diagnostic = Diagnostic::error("crossing-relations", message)
+                    .at(self.documents.place(place.mark))
+                    .help("what lies in a related record is a relation of its own resource");
+                let first = marks.get(at).map(|mark| self.documents.place(*mark));
+                self.documents.push(match first {
+                    Some(first) => diagnostic.related(first, "the other one"),
+                    None => diagnostic,
+                });
+                continue;
+            }
+            marks.push(place.mark);
+            relations.push((path, target));
+        }
+        relations
     }
 
     fn labelled_fields(&self, resource: &Resource, relations: &[&Path]) -> Vec<LabelledField> {
@@ -97,4 +115,9 @@ impl Compiler<'_> {
         }
         Some(path)
     }
+}
+
+/// Whether one of two places can lie in the other.
+fn cross(one: &Path, other: &Path) -> bool {
+    one.steps().iter().zip(other.steps()).all(|(a, b)| a == b || *a == Step::Any || *b == Step::Any)
 }

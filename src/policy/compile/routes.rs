@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::base::Diagnostic;
-use crate::rewrite::{Csv, Format as AnswerFormat, Path};
+use crate::rewrite::Path;
 
 use super::Compiler;
 use crate::policy::model::{GuardTable, ResourceId, RouteQuery, RouteTable, RouteWhen};
@@ -13,8 +13,11 @@ use crate::policy::permit::{DenialShape, RouteFacts, UneditableRule};
 use crate::policy::router::{Router, Segment};
 use crate::policy::source::{Mark, Word, did_you_mean};
 use crate::policy::syntax::{
-    Api, Denials, Format, PartKind, QueryParts, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
+    Api, Format, PartKind, QueryParts, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
 };
+
+/// Action and resource, and what the request must say for them; neither for a public route.
+type Target = (Option<(Action, ResourceId)>, Option<RouteWhen>);
 
 impl Compiler<'_> {
     pub(super) fn routes(&mut self) -> Router {
@@ -62,62 +65,6 @@ impl Compiler<'_> {
             };
             let guards = self.tables.guards.iter().enumerate();
             route.guards = guards.filter(|(_, guard)| concerns(guard)).map(|(index, _)| index).collect();
-        }
-    }
-
-    fn denial_shape(&self, denials: Option<&Denials>) -> DenialShape {
-        let default = "{\"error\":{\"code\":{{code}},\"message\":{{message}},\"id\":{{id}}}}";
-        let Some(denials) = denials else {
-            return DenialShape {
-                status: None,
-                content_type: "application/json".into(),
-                body: default.into(),
-            };
-        };
-        let status = denials.status.and_then(|(status, mark)| {
-            let parsed = u16::try_from(status).ok().filter(|status| (200..=599).contains(status));
-            let parsed = parsed.and_then(|status| http::StatusCode::from_u16(status).ok());
-            // An answer with 401 makes clients log in again, one with 429 or 5xx makes them repeat the request.
-            if parsed.is_none() {
-                self.documents.error("bad-value", "a status lies between 200 and 599", mark);
-            }
-            parsed
-        });
-        let content_type =
-            denials.content_type.as_ref().map_or_else(|| "application/json".into(), |w| w.text.clone());
-        if let (Some(word), false) = (&denials.content_type, is_header_text(&content_type)) {
-            self.documents.error("bad-value", "this is no content type", word.mark);
-        }
-        let body = denials.body.as_ref().map_or_else(|| default.into(), |word| word.text.clone());
-        if let Some(word) = &denials.body {
-            self.check_template(word, content_type.contains("json"));
-        }
-        DenialShape { status, content_type, body }
-    }
-
-    fn check_template(&self, word: &Word, json: bool) {
-        let mut filled = word.text.to_string();
-        for name in ["{{message}}", "{{code}}", "{{id}}"] {
-            filled = filled.replace(name, "\"x\"");
-        }
-        // `{{` is also plain JSON (`{"a":{"b":…}}` ends in `}}`), so only a name in double braces counts.
-        let odd =
-            filled.split("{{").nth(1).and_then(|rest| rest.split_once("}}")).map(|(name, _)| name.trim());
-        let misspelled = odd.filter(|name| !name.is_empty() && name.chars().all(char::is_alphanumeric));
-        if let Some(name) = misspelled {
-            self.documents.error_with_help(
-                "unknown-name",
-                format!("`{{{{{name}}}}}` is nothing a denial knows"),
-                "known are `{{message}}`, `{{code}}` and `{{id}}`",
-                word.mark,
-            );
-        } else if json && serde_json::from_str::<serde::de::IgnoredAny>(&filled).is_err() {
-            self.documents.error_with_help(
-                "bad-template",
-                "the denial is not JSON once its names are filled in",
-                "names become texts with quotes: write `{{message}}` without quotes around it",
-                word.mark,
-            );
         }
     }
 
@@ -221,7 +168,7 @@ impl Compiler<'_> {
     }
 
     /// Action and resource of a route, with what the request must say for it; several where the request names it.
-    fn targets(&self, route: &Route) -> Vec<(Option<(Action, ResourceId)>, Option<RouteWhen>)> {
+    fn targets(&self, route: &Route) -> Vec<Target> {
         if route.public {
             if let Some(action) = &route.action {
                 self.documents.error("public-with-action", "a public route has no action", action.mark);
@@ -301,10 +248,6 @@ impl Compiler<'_> {
         let keep = route.envelope.keep.iter().filter_map(|word| self.kept(word, records.as_ref())).collect();
         let total = route.envelope.total.as_ref().and_then(|word| self.kept(word, records.as_ref()));
         let resource = about.as_ref().and_then(|(_, id)| self.tables.resources.get(*id));
-        // What decides about a route goes on, or the upstream would take the request for another.
-        let deciding = |kind| when.iter().filter(move |part| part.kind == kind).map(|part| part.name.clone());
-        let mut request_headers = self.headers(&route.request_headers);
-        request_headers.extend(deciding(PartKind::Header));
         let facts = RouteFacts {
             name: route.pattern.text.clone(),
             api: api.name.text.clone(),
@@ -313,20 +256,24 @@ impl Compiler<'_> {
             public: route.public,
             single,
             denial: denial.clone(),
-            request_headers,
+            request_headers: self.passing_headers(route, &when),
             response_headers: self.headers(&route.response_headers),
         };
         let body = self.body(route, about.as_ref());
+        let format = self.answer_format(route, about.as_ref());
         let mut query =
             route.query.as_ref().map(|parts| self.query(parts, about.as_ref())).unwrap_or_default();
-        query.pass.extend(deciding(PartKind::Query));
+        // What decides about a route goes on, or the upstream would take the request for another.
+        let judged = when.iter().filter(|when| when.kind == PartKind::Query).map(|when| when.name.clone());
+        let judged: Vec<_> = judged.filter(|name| !query.names().any(|known| known == name)).collect();
+        query.pass.extend(judged);
         Some(RouteTable {
             facts: Arc::new(facts),
             method: method.clone(),
             template: template.to_vec(),
             when,
             about,
-            format: answer_format(&route.format),
+            format,
             records,
             keep,
             total,
@@ -361,6 +308,11 @@ impl Compiler<'_> {
             }
             return;
         };
+        let csv = matches!(route.format, Format::Csv(_));
+        if !csv && (!route.columns.is_empty() || route.neutralise_formulas) {
+            let message = "`columns` and `neutralise_formulas` belong to `format: csv` and `format: tsv`";
+            self.documents.error("not-separated", message, route.pattern.mark);
+        }
         if lines {
             if let Some(word) = &route.records {
                 self.warn("unused-records", "in this format each line is a record".into(), None, word.mark);
@@ -450,22 +402,6 @@ impl Compiler<'_> {
         }
     }
 
-    fn headers(&self, words: &[Word]) -> Vec<Arc<str>> {
-        let mut headers = Vec::new();
-        for word in words {
-            let name = word.text.to_lowercase();
-            if name.parse::<http::HeaderName>().is_err() {
-                self.documents.error("bad-value", format!("`{}` is no header name", word.text), word.mark);
-            } else if NEVER_PASSED.contains(&name.as_str()) {
-                let message = format!("the header `{name}` is Fieldgate's own business and never passes");
-                self.documents.error("forbidden-header", message, word.mark);
-            } else {
-                headers.push(name.into());
-            }
-        }
-        headers
-    }
-
     fn refuse_ambiguous(&self, routes: &[(RouteTable, bool, Mark)]) {
         let mut seen: HashMap<String, Mark> = HashMap::new();
         for (table, ignore_case, mark) in routes {
@@ -549,20 +485,6 @@ fn plain(path: &Path) -> bool {
     path.steps().iter().all(|step| !matches!(step, Step::Any | Step::Descend))
 }
 
-fn answer_format(format: &Format) -> AnswerFormat {
-    match format {
-        Format::Json => AnswerFormat::Json,
-        Format::Ndjson => AnswerFormat::Ndjson,
-        Format::JsonSeq => AnswerFormat::JsonSeq,
-        Format::Sse => AnswerFormat::Sse,
-        Format::Csv(delimiter) => AnswerFormat::Csv(Csv {
-            delimiter: *delimiter,
-            neutralise_formulas: false,
-            headers: HashMap::new(),
-        }),
-    }
-}
-
 fn clone_when(when: &RouteWhen) -> RouteWhen {
     RouteWhen {
         kind: when.kind,
@@ -571,37 +493,3 @@ fn clone_when(when: &RouteWhen) -> RouteWhen {
         values: when.values.clone(),
     }
 }
-
-fn is_header_text(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
-}
-
-/// Headers that frame messages, carry credentials, or would let a client read around the rewriting.
-const NEVER_PASSED: [&str; 26] = [
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "cookie",
-    "digest",
-    "etag",
-    "expect",
-    "host",
-    "if-match",
-    "if-none-match",
-    "if-range",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "range",
-    "set-cookie",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-api-key",
-    "x-http-method-override",
-    "x-forwarded-for",
-];

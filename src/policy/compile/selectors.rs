@@ -4,7 +4,9 @@
 //! point gets the access of the most specific selector that covers it: a longer path before a shorter one, a path
 //! before a label, a label before `*`; at equal specificity hide before mask before show. Between two points nothing
 //! changes, so in the engine the longest point above a place decides: the rank is the length of the path. Where
-//! there is no point above, nobody labelled the place, and it stays unknown.
+//! there is no point above, nobody labelled the place, and it stays unknown. Where unknown places are shown, what a
+//! selector hides or masks by its path is a point too, also if only something below is labelled: the rest of what it
+//! names would otherwise pass as unknown.
 
 use std::cmp::Reverse;
 
@@ -58,11 +60,19 @@ pub(super) fn resolve(
 
 fn points(resource: &ResourceTable, picks: &[(Pick, Access)]) -> Vec<Path> {
     let mut points: Vec<_> = resource.fields.iter().map(|field| field.path.clone()).collect();
+    let taken_away = |path: &Path| {
+        resource.unknown_shown
+            && picks.iter().any(|(pick, access)| match pick {
+                Pick::Place(above) => !matches!(access, Access::Show) && above.is_prefix_of(path),
+                Pick::All | Pick::Label(_) => false,
+            })
+    };
     for (pick, _) in picks {
-        if let Pick::Place(path) = pick {
-            if resource.label_at(path).is_some() && !points.contains(path) {
-                points.push(path.clone());
-            }
+        if let Pick::Place(path) = pick
+            && (resource.label_at(path).is_some() || taken_away(path))
+            && !points.contains(path)
+        {
+            points.push(path.clone());
         }
     }
     points

@@ -179,10 +179,10 @@ pub fn members<'a>(documents: &Documents, node: &'a Node, what: &str) -> &'a [(W
 
 /// A whole number, not negative.
 pub fn number(documents: &Documents, node: &Node) -> Option<u64> {
-    if let Value::Number(text) = &node.value {
-        if let Ok(value) = text.replace('_', "").parse() {
-            return Some(value);
-        }
+    if let Value::Number(text) = &node.value
+        && let Ok(value) = text.parse()
+    {
+        return Some(value);
     }
     let message = format!("expected a whole number that is not negative, not {}", node.value.kind());
     documents.error("wrong-type", message, node.mark);

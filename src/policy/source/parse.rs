@@ -200,7 +200,7 @@ impl Builder<'_> {
                     }
                     *key = Some(Word { text, mark: node.mark });
                 }
-                Some(name) => match seen.insert(name.text.clone(), name.mark) {
+                Some(name) => match earlier(members, seen, &name) {
                     None => members.push((name, node)),
                     Some(first) => {
                         let message = format!("duplicate key `{}`", name.text);
@@ -275,6 +275,21 @@ impl Builder<'_> {
     }
 }
 
+/// Where a key stands already. Short mappings are searched; longer ones get an index.
+fn earlier(members: &[(Word, Node)], seen: &mut HashMap<Arc<str>, Mark>, name: &Word) -> Option<Mark> {
+    if members.len() < INDEX_FROM {
+        return members.iter().find(|(known, _)| known.text == name.text).map(|(known, _)| known.mark);
+    }
+    if seen.is_empty() {
+        seen.extend(members.iter().map(|(known, _)| (known.text.clone(), known.mark)));
+    }
+    let first = seen.get(&name.text).copied();
+    if first.is_none() {
+        seen.insert(name.text.clone(), name.mark);
+    }
+    first
+}
+
 fn complaint(code: &'static str, message: &str, mark: Mark) -> Complaint {
     Complaint { code, message: message.to_owned(), help: None, mark, first: None }
 }
@@ -337,5 +352,7 @@ fn is_number(text: &str) -> bool {
     mantissa_ok && exponent.is_none_or(|exponent| digits(exponent, decimal))
 }
 
+/// Mappings with this many members get an index of their keys.
+const INDEX_FROM: usize = 16;
 /// Different short texts of one file that are kept for sharing.
 const SHARED_TEXTS: usize = 65_536;

@@ -36,6 +36,15 @@ fn every_duplicate_key_is_reported_with_the_first_place() {
 }
 
 #[test]
+fn duplicates_are_found_in_long_mappings_too() {
+    let mut text: String = (0..100).map(|n| format!("k{n}: {n}\n")).collect();
+    text.push_str("k3: x\nk99: y\n");
+    let (_, report) = parse(&text);
+    let found: Vec<_> = report.diagnostics().iter().map(|d| d.related[0].0.line).collect();
+    assert_eq!(found, [4, 100]);
+}
+
+#[test]
 fn places_count_characters_and_name_the_path() {
     let mut documents = Documents::new();
     let node =

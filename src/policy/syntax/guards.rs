@@ -108,11 +108,13 @@ pub struct Alert {
 pub struct Invariant {
     /// Its name.
     pub name: Word,
-    /// Fields with these labels shown in clear.
+    /// Fields shown in clear: labels or paths.
     pub show: Vec<Word>,
-    /// Fields with these labels set.
+    /// Fields released at all, masked or in clear: labels or paths.
+    pub mask: Vec<Word>,
+    /// Fields set: labels or paths.
     pub edit: Vec<Word>,
-    /// These actions allowed.
+    /// These actions allowed; beside fields: only on these actions.
     pub actions: Vec<Word>,
     /// Only for these resources; empty: all.
     pub resources: Vec<Word>,
@@ -301,6 +303,7 @@ pub(super) fn invariant(documents: &Documents, node: &Node) -> Option<Invariant>
     let invariant = Invariant {
         name: name.clone().unwrap_or_else(|| Word { text: "".into(), mark: node.mark }),
         show: never.texts("show").unwrap_or_default(),
+        mask: never.texts("mask").unwrap_or_default(),
         edit: never.texts("edit").unwrap_or_default(),
         actions: never.texts("actions").unwrap_or_default(),
         resources,
@@ -308,11 +311,12 @@ pub(super) fn invariant(documents: &Documents, node: &Node) -> Option<Invariant>
         except_roles: never.texts("except_roles").unwrap_or_default(),
     };
     never.finish();
-    if invariant.show.is_empty() && invariant.edit.is_empty() && invariant.actions.is_empty() {
+    let fields = [&invariant.show, &invariant.mask, &invariant.edit];
+    if fields.iter().all(|words| words.is_empty()) && invariant.actions.is_empty() {
         documents.error_with_help(
             "forbids-nothing",
             "an invariant says what must never be possible",
-            "name `show`, `edit` or `actions`",
+            "name `show`, `mask`, `edit` or `actions`",
             node.mark,
         );
     }

@@ -1,7 +1,7 @@
 //! The sections `masks`, `roles` and `bindings`.
 
 use super::units::{self, Day, Hours};
-use super::{Documents, Fields, Mark, Node, Word, condition, items, members};
+use super::{Documents, Fields, Mark, Node, Value, Word, condition, items, members};
 use crate::policy::source::words;
 
 /// How values are replaced, under a name.
@@ -99,10 +99,8 @@ fn permission(documents: &Documents, node: &Node, index: usize) -> Option<Permis
     let fields = Fields::of(documents, node, "a permission")?;
     let resource = fields.required_text("resource");
     let actions = fields.required("actions").map(|node| words(documents, node));
-    if let (Some(actions), Some(node)) = (&actions, fields.node("actions")) {
-        if actions.is_empty() {
-            documents.error("missing-actions", "a permission names at least one action", node.mark);
-        }
+    if actions.as_ref().is_some_and(Vec::is_empty) {
+        documents.error("missing-actions", "a permission names at least one action", fields.mark());
     }
     let records = condition(&fields, "records");
     let access = fields.node("fields").and_then(|node| access(documents, node));
@@ -147,6 +145,19 @@ pub(super) fn binding(documents: &Documents, node: &Node) -> Option<Binding> {
             "for everybody who is authenticated write `when: true`",
             role.as_ref().map_or(node.mark, |role| role.mark),
         );
+    }
+    // An empty list names nobody, it does not lift the restriction.
+    for key in ["users", "groups", "hours", "networks"] {
+        if let Some(node) = fields.node(key)
+            && matches!(&node.value, Value::List(items) if items.is_empty())
+        {
+            documents.error_with_help(
+                "nobody-bound",
+                format!("`{key}` is empty, so nobody would hold the role"),
+                format!("name something in `{key}`, or remove it"),
+                node.mark,
+            );
+        }
     }
     let expires = fields
         .text("expires")

@@ -59,6 +59,10 @@ pub struct Route {
     pub query: Option<QueryParts>,
     /// The format of the answer.
     pub format: Format,
+    /// In separated values: header text and field, where they differ.
+    pub columns: Vec<(Word, Word)>,
+    /// In separated values: whether what a spreadsheet takes for a formula gets an apostrophe in front.
+    pub neutralise_formulas: bool,
     /// Request headers that pass.
     pub request_headers: Vec<Word>,
     /// Answer headers that pass.
@@ -224,12 +228,21 @@ fn route(documents: &Documents, node: &Node) -> Option<Route> {
         ),
         query,
         format: format(&fields),
+        columns: fields.node("columns").map(|node| columns(documents, node)).unwrap_or_default(),
+        neutralise_formulas: fields.flag("neutralise_formulas").unwrap_or(false),
         request_headers: fields.texts("request_headers").unwrap_or_default(),
         response_headers: fields.texts("response_headers").unwrap_or_default(),
         later,
     };
     fields.finish();
     pattern.map(|_| route)
+}
+
+fn columns(documents: &Documents, node: &Node) -> Vec<(Word, Word)> {
+    members(documents, node, "`columns`")
+        .iter()
+        .filter_map(|(header, field)| Some((header.clone(), word(documents, field)?)))
+        .collect()
 }
 
 fn format(fields: &Fields<'_>) -> Format {

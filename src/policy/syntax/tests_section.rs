@@ -138,11 +138,9 @@ fn principal(documents: &Documents, node: &Node) -> Option<TestPrincipal> {
     let fields = Fields::of(documents, node, "a principal")?;
     let id = fields.required_text("id");
     let claims = fields.node("claims").cloned();
-    if let Some(node) = &claims {
-        if !matches!(node.value, Value::Map(_)) {
-            let message = format!("`claims` is a mapping, not {}", node.value.kind());
-            documents.error("wrong-type", message, node.mark);
-        }
+    if let Some(node) = claims.as_ref().filter(|node| !matches!(node.value, Value::Map(_))) {
+        let message = format!("`claims` is a mapping, not {}", node.value.kind());
+        documents.error("wrong-type", message, node.mark);
     }
     let ip = fields.text("ip").and_then(|text| match text.text.parse() {
         Ok(ip) => Some(ip),

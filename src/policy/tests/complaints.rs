@@ -111,6 +111,19 @@ fn names_that_are_not_declared() {
     );
 }
 
+/// A misspelled action in a guard or limit would silently guard or limit nothing.
+#[test]
+fn guards_and_limits_on_actions_that_do_not_exist() {
+    assert_eq!(
+        complaints("guards: [{ name: g, on: { actions: [exprot] }, require: principal.mfa }]\n"),
+        ["1:37 unknown-action no route has the action `exprot` | did you mean `export`?"]
+    );
+    assert_eq!(
+        complaints("limits: [{ name: g, actions: [liste], per: principal, records: 5/day }]\n"),
+        ["1:31 unknown-action no route has the action `liste` | did you mean `list`?"]
+    );
+}
+
 #[test]
 fn every_mistake_is_reported_at_once_and_sorted() {
     let said = complaints(
@@ -129,6 +142,31 @@ fn every_mistake_is_reported_at_once_and_sorted() {
             "7:20 unknown-role"
         ]
     );
+}
+
+/// One record has one rule; which of two it was would depend on their order.
+#[test]
+fn related_records_in_one_place() {
+    let relations = |relations: &str| {
+        complaints(&format!(
+            "resources: {{ order: {{ fields: {{ public: [id] }}, relations: {{ {relations} }} }} }}\n"
+        ))
+    };
+    assert_eq!(
+        relations("owner: user, \"$['owner']\": customer"),
+        [
+            "1:75 crossing-relations `$['owner']` and `owner` are related records in one place | what lies in a related record is a relation of its own resource"
+        ]
+    );
+    for crossing in [
+        "owner: user, owner.manager: user",
+        "'owner[*]': user, owner: user",
+        "by: user, '*': customer",
+        "'a.*': user, a.b: customer",
+    ] {
+        assert_eq!(relations(crossing).len(), 1, "{crossing}");
+    }
+    assert_eq!(relations("owner: user, a.owner: user, 'a.b[*]': user, 'c[*].owner': user"), [""; 0]);
 }
 
 /// "Selectors that match nothing declared, relations that also have labels below them, and sections nobody reads are
@@ -243,6 +281,21 @@ fn whom_a_binding_names_must_be_said() {
     );
 }
 
+/// An empty list, as templates make them, must not mean everybody or always.
+#[test]
+fn an_empty_list_in_a_binding_is_no_leave() {
+    assert_eq!(
+        complaints("bindings: [{ role: all, groups: [] }]\n"),
+        [
+            "1:33 nobody-bound `groups` is empty, so nobody would hold the role | name something in `groups`, or remove it"
+        ]
+    );
+    for key in ["users", "groups", "hours", "networks"] {
+        let text = format!("bindings: [{{ role: all, when: true, {key}: [] }}]\n");
+        assert_eq!(complaints(&text).len(), 1, "{key}");
+    }
+}
+
 #[test]
 fn routes_must_be_clear() {
     assert_eq!(
@@ -315,6 +368,18 @@ fn edit_needs_show() {
     assert!(
         role("{ resource: customer, actions: [list], fields: { show: [public], edit: [phone], write_only: true } }")
             .is_empty()
+    );
+}
+
+#[test]
+fn masks_that_tie_below_a_labelled_place() {
+    let text = "masks: { a: { constant: A }, b: { constant: B } }\nresources: { order: { fields: { public: [bank] } } }\napis: { o: { routes: [{ match: GET /o, action: list, resource: order, records: '$[*]' }] } }\nroles:\n  a: { permissions: [{ resource: order, actions: [list], fields: { mask: { bank: a } } }] }\n  b: { permissions: [{ resource: order, actions: [list], fields: { mask: { bank.account: b } } }] }\nbindings: [{ role: a, when: true }, { role: b, when: true }]\n";
+    let loaded = load(&format!("labels: [public]\n{text}"));
+    let said = said(&loaded.report);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("the masks `a` and `b` on `order.bank.account` reveal equally much"),
+        "{said:?}"
     );
 }
 

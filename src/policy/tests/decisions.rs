@@ -297,3 +297,35 @@ fn the_version_names_the_texts() {
     assert_eq!(example().version(), example().version());
     assert_ne!(example().version(), plan(&format!("{EXAMPLE}\n# changed")).version());
 }
+
+#[test]
+fn what_decides_the_route_passes_upstream() {
+    let plan = plan(BODY);
+    let permit = decide(&plan, &who("x"), "GET /q?entity=party").unwrap();
+    assert_eq!(permit.query().pass, ["entity".into()]);
+    let mut header = head("GET /h");
+    header.headers.append("x-module", "party".parse().unwrap());
+    let operation = plan.operation(&header, None).unwrap();
+    let permit = plan.decide(&who("x").principal(), operation, noon()).unwrap();
+    assert_eq!(permit.route().request_headers, ["x-module".into()]);
+}
+
+/// The blocks of the language reference are one policy, and it is right.
+#[test]
+fn the_reference_is_a_policy() {
+    let text = include_str!("../../../docs/policy.md");
+    let blocks: Vec<_> =
+        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 7);
+    let named: Vec<_> = blocks.iter().map(|block| ("docs/policy.md", *block)).collect();
+    let loaded = Loaded::from_texts(&named, &MaskKeys::Assumed, Purpose::Serve);
+    let said = said(&loaded.report);
+    assert!(loaded.plan.is_some(), "{said:#?}");
+    assert!(said.iter().all(|line| line.contains("public-route")), "{said:#?}");
+    let sections: std::collections::BTreeSet<_> = blocks
+        .iter()
+        .flat_map(|block| block.lines())
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
+        .collect();
+    assert_eq!(sections.len(), 9, "{sections:?}");
+}

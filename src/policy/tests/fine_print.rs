@@ -176,6 +176,17 @@ fn lines_are_records() {
     assert_eq!((text.as_str(), counts.released), ("{\"id\":1}\n{\"phone\":\"138****8000\"}\n", 2));
 }
 
+/// A header that is no field path is mapped by the route; one that is neither is unknown and hidden.
+#[test]
+fn csv_rows_are_records() {
+    let text = POLICY
+        .replace("format: csv }", "format: csv, columns: { Telephone: phone }, neutralise_formulas: true }");
+    let plan = plan(&text.replace("FIELDS", "fields: { show: [public], mask: { phone: k } }"));
+    let permit = decide(&plan, &who("x"), "GET /csv").unwrap();
+    let (text, counts) = pass(&permit, "id,Telephone,cost\r\n1,13800138000,9\r\n=2,x,8\r\n").unwrap();
+    assert_eq!((text.as_str(), counts.released), ("id,Telephone\r\n1,138****8000\r\n'=2,*\r\n", 2));
+}
+
 /// "**YAML 1.2**: `on`, `yes`, `no`, `y` are strings."
 #[test]
 fn yaml_1_2() {

@@ -90,8 +90,11 @@ struct Caller {
     mfa: bool,
 }
 
+/// Whether a condition is met.
+type Met = fn(&Value) -> bool;
+
 /// The conditions there are, as CEL and as code.
-const CONDITIONS: [(&str, fn(&Value) -> bool); 6] = [
+const CONDITIONS: [(&str, Met); 6] = [
     ("record.a == 1", |r| r["a"] == json!(1)),
     (r#"record.b == principal.id"#, |r| r["b"] == json!("me")),
     ("record.a >= 1", |r| r["a"].as_i64().is_some_and(|a| a >= 1)),
@@ -254,18 +257,18 @@ impl Permission {
     fn gives(&self, table: &Resource, path: &str) -> Gives {
         // "A permission with no `fields` releases no field."
         let Some(fields) = &self.fields else { return Gives::Nothing };
-        let Some(label) = table.label(path) else {
-            return if table.unknown_shown { Gives::All } else { Gives::Nothing };
+        let label = table.label(path);
+        // "no label → nothing"; what `unknown: show` shows a selector that names it may still take away.
+        let otherwise = match label {
+            None if !table.unknown_shown => return Gives::Nothing,
+            None => Gives::All,
+            Some(_) => Gives::Nothing,
         };
         // "a longer path beats a shorter, a path beats a label, a label beats `*`".
-        let specificity = |selector: &str| {
-            if selector == "*" {
-                Some(0)
-            } else if selector == format!("l{label}") {
-                Some(1)
-            } else {
-                below(path, selector).then(|| 2 + steps(selector))
-            }
+        let specificity = |selector: &str| match label {
+            Some(_) if selector == "*" => Some(0),
+            Some(label) if selector == format!("l{label}") => Some(1),
+            _ => below(path, selector).then(|| 2 + steps(selector)),
         };
         let best = fields.iter().filter_map(|(selector, _)| specificity(selector)).max();
         // "at equal specificity, hide beats mask beats show".
@@ -274,7 +277,7 @@ impl Permission {
             .filter(|(selector, _)| specificity(selector) == best && best.is_some())
             .map(|(_, gives)| *gives)
             .min()
-            .unwrap_or(Gives::Nothing)
+            .unwrap_or(otherwise)
     }
 }
 

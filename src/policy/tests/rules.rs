@@ -528,3 +528,32 @@ fn rule_12_folded_for_hiding_under_unknown_show() {
     let answer = r#"[{"id":1,"phone":"1","Phone":"2","ｐｈｏｎｅ":"3","pho\u200bne":"4","other":5}]"#;
     assert_eq!(pass(&permit, answer).unwrap().0, r#"[{"id":1,"other":5}]"#);
 }
+
+/// Rule 2, "a selector names a member and everything below it": also what nobody labelled there, where that is shown.
+#[test]
+fn what_a_selector_takes_away_under_unknown_show_goes_with_all_that_is_below() {
+    const LOOSE: &str = r#"
+labels: [public, guarded]
+resources: { item: { fields: { public: [id], guarded: [bank.account] }, unknown: show } }
+apis: { a: { routes: [{ match: GET /loose, action: list, resource: item, records: "$[*]" }] } }
+roles: { all: { permissions: [{ resource: item, actions: [list], fields: FIELDS }] } }
+bindings: [{ role: all, when: true }]
+GUARDS
+"#;
+    let answer = r#"[{"id":1,"bank":{"account":"2","iban":"3"},"Bank":{"iban":"3"},"other":4}]"#;
+    let guard = "guards: [{ name: g, on: { resource: item, fields: [bank] }, require: principal.mfa }]";
+    for (fields, guards, expected) in [
+        ("{ show: [public], hide: [bank] }", "", r#"[{"id":1,"other":4}]"#),
+        ("{ show: ['*'] }", guard, r#"[{"id":1,"other":4}]"#),
+        ("{ show: [public], mask: { bank: stars } }", "", r#"[{"id":1,"bank":null,"other":4}]"#),
+        (
+            "{ show: [public, bank.account], hide: [bank] }",
+            "",
+            r#"[{"id":1,"bank":{"account":"2"},"other":4}]"#,
+        ),
+    ] {
+        let plan = plan(&LOOSE.replace("FIELDS", fields).replace("GUARDS", guards));
+        let permit = decide(&plan, &a(), "GET /loose").unwrap();
+        assert_eq!(pass(&permit, answer).unwrap().0, expected, "{fields}");
+    }
+}

@@ -480,8 +480,10 @@ pub(crate) fn layout_nodes(shape: &Shape, total: bool, rows: bool, single: bool)
             (node.object, node.array, node.empty) = (open(node.object), open(node.array), Act::Keep);
         }
         if has(Mark::Total) {
-            let act = if total { Act::Total } else { Act::Keep };
-            (node.text, node.other, node.null, node.object, node.array) = (act, act, act, act, act);
+            // A total that passes is a number or its text; whatever else stands there was not kept.
+            let (scalar, container) = if total { (Act::Total, Act::Total) } else { (Act::Keep, Act::Drop) };
+            (node.text, node.other, node.null) = (scalar, scalar, scalar);
+            (node.object, node.array) = (container, container);
         }
         if has(Mark::Way) {
             let way = |declared: bool| if declared { Act::Open } else { Act::Unexpected };
@@ -515,6 +517,7 @@ pub(crate) fn probe_nodes(shape: &Shape) -> Vec<Node> {
             object: container,
             array: container,
             capture: if reads { Capture::Slots } else { Capture::Nothing },
+            declared: reads || leads(id),
             ..FORBIDDEN_NODE
         });
     }

@@ -171,7 +171,7 @@ impl CsvEngine {
             Some(header) => header,
             None => {
                 let header = self.read_header(&row);
-                self.write_header(&header, &row, from, out);
+                self.write_header(&header, &row, out);
                 self.header = Some(header);
                 self.cells = cells;
                 self.offset += length;
@@ -254,11 +254,10 @@ impl CsvEngine {
         }
     }
 
-    fn write_header(&mut self, header: &Header, row: &Row<'_>, from: usize, out: &mut impl Output) {
+    fn write_header(&mut self, header: &Header, row: &Row<'_>, out: &mut impl Output) {
         if header.gone.iter().all(|gone| *gone) {
             return;
         }
-        self.keep(row, 0..from, out);
         let acts: Vec<Option<Act>> =
             header.gone.iter().map(|gone| if *gone { None } else { Some(Act::Keep) }).collect();
         self.write_row(row, &acts, out);
@@ -388,13 +387,19 @@ impl CsvEngine {
         }
     }
 
-    /// Writes the cells that are not gone; runs of untouched ones pass as they stand.
+    /// Writes the cells that are not gone; runs of untouched ones pass as they stand. An only cell that is empty gets
+    /// quotes: readers skip a line with nothing on it.
     fn write_row(&mut self, row: &Row<'_>, acts: &[Option<Act>], out: &mut impl Output) {
         let mut run: Option<std::ops::Range<usize>> = None;
         let mut first = true;
+        let alone = row.cells.len() > 1 && acts.iter().flatten().count() == 1;
         for (cell, act) in row.cells.iter().zip(acts) {
             let Some(act) = act else { continue };
-            let replaced = self.replaced(row, cell, *act);
+            let mut replaced = self.replaced(row, cell, *act);
+            if alone && if replaced { self.scratch.is_empty() } else { cell.from == cell.to } {
+                self.scratch.extend_from_slice(b"\"\"");
+                replaced = true;
+            }
             let from = if first { cell.from } else { cell.from.saturating_sub(1) };
             first = false;
             run = Some(match run.take() {

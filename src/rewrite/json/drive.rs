@@ -3,7 +3,7 @@
 use super::super::output::Output;
 use super::super::plan::{Cut, CutReason};
 use super::emit;
-use super::lexer::{Lex, NumberState, StringState, is_blank};
+use super::lexer::{Lex, NumberState, StringState, is_blank, is_plain_text};
 use super::machine::{Flow, Framing, Kind, Machine, Step};
 
 /// Longest run of blanks that is kept in containers that are filtered; the rest of a longer run goes.
@@ -104,7 +104,14 @@ impl Machine {
 
     /// Reads the slice from `pos` to `end`.
     pub(crate) fn run(&mut self, slice: &[u8], out: &mut impl Output) -> Step {
+        self.ahead.forget();
         while self.pos < self.end {
+            if self.is_between_tokens() {
+                self.whole_tokens(slice, out)?;
+                if self.pos >= self.end {
+                    break;
+                }
+            }
             let Some(byte) = slice.get(self.pos).copied() else { break };
             match self.lex {
                 Lex::Start(seen) => self.start(seen, byte)?,
@@ -275,7 +282,11 @@ impl Machine {
 
     fn in_text(&mut self, slice: &[u8], out: &mut impl Output) -> Step {
         while self.pos < self.end {
-            let Some(byte) = slice.get(self.pos).copied() else { break };
+            if self.string.is_plain() {
+                let rest = slice.get(self.pos..self.end).unwrap_or_default();
+                self.pos += rest.iter().position(|byte| !is_plain_text(*byte)).unwrap_or(rest.len());
+            }
+            let Some(byte) = slice.get(self.pos).copied().filter(|_| self.pos < self.end) else { break };
             let ends = self.string.take(byte)?;
             self.pos += 1;
             if ends {

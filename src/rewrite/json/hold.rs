@@ -96,20 +96,39 @@ impl Machine {
     pub(crate) fn open_record(&mut self, site: u32, kind: Kind, slice: &[u8], out: &mut impl Output) {
         let compiled = Arc::clone(&self.compiled);
         match compiled.sites.get(site as usize).map(|site| &site.decide) {
-            Some(Decide::Always(rule)) => {
-                let all: Vec<usize> =
-                    (0..self.plan.rules.get(*rule).map_or(0, |rule| rule.grants.len())).collect();
-                match compiled.program(*rule, &all) {
-                    Some(program) => self.begin_record(program, site, kind, slice, out),
-                    None => self.withhold_unread(site, kind, slice, out),
-                }
-            }
+            Some(Decide::Always(rule)) => match self.always(*rule) {
+                Some(program) => self.begin_record(program, site, kind, slice, out),
+                None => self.withhold_unread(site, kind, slice, out),
+            },
             Some(Decide::Probe(Probe { program, slots, .. })) => {
                 self.begin_hold(site, kind, program, *slots, slice, out)
             }
             Some(Decide::Pair(PairSite { probe, .. })) => self.begin_hold(site, kind, probe, 1, slice, out),
             Some(Decide::Never) | None => self.withhold_unread(site, kind, slice, out),
         }
+    }
+
+    /// The program for all grants of a rule, looked up once.
+    fn always(&mut self, rule: usize) -> Option<Arc<Program>> {
+        if let Some((_, program)) = self.always.iter().find(|(known, _)| *known == rule) {
+            return Some(Arc::clone(program));
+        }
+        let all: Vec<usize> = (0..self.plan.rules.get(rule).map_or(0, |rule| rule.grants.len())).collect();
+        let program = self.compiled.program(rule, &all)?;
+        self.always.push((rule, Arc::clone(&program)));
+        Some(program)
+    }
+
+    /// The program for some grants of a rule; the last one is at hand.
+    fn program_for(&mut self, rule: usize, grants: &[usize]) -> Option<Arc<Program>> {
+        if let Some(last) =
+            self.last_program.as_ref().filter(|last| last.rule == Some(rule) && last.grants == grants)
+        {
+            return Some(Arc::clone(last));
+        }
+        let program = self.compiled.program(rule, grants)?;
+        self.last_program = Some(Arc::clone(&program));
+        Some(program)
     }
 
     fn begin_record(
@@ -237,6 +256,7 @@ impl Machine {
                 self.end = held.len();
                 self.run(&held, out)?;
                 self.seam(&held, out);
+                self.ahead.forget();
                 self.base = base;
                 self.pos = end;
                 self.end = slice.len();
@@ -282,7 +302,7 @@ impl Machine {
                 if grants.is_empty() {
                     return None;
                 }
-                Some(Forced::Record(compiled.program(rule.rule, &grants)?, hold.site))
+                Some(Forced::Record(self.program_for(rule.rule, &grants)?, hold.site))
             }
             Decide::Pair(_) => self.judge_pair(&text(0)?, hold.site),
             Decide::Never | Decide::Always(_) => None,

@@ -153,6 +153,12 @@ impl NumberState {
     }
 }
 
+/// Whether a byte of a string means nothing but itself.
+#[inline]
+pub(crate) fn is_plain_text(byte: u8) -> bool {
+    matches!(byte, 0x20..=0x7F) && byte != b'"' && byte != b'\\'
+}
+
 pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

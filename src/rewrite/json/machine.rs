@@ -9,9 +9,11 @@ use super::super::automaton::{
 use super::super::condition::Params;
 use super::super::output::Output;
 use super::super::plan::{Cut, CutReason, RewritePlan};
+use super::ahead::Ahead;
 use super::emit::{self, Emit, TotalNow};
 use super::hold::{Forced, Hold};
 use super::lexer::{Lex, NumberState, StringState};
+use super::routes::{Routes, Trail};
 use super::tally::Tally;
 use super::text;
 
@@ -66,6 +68,8 @@ pub(crate) struct Frame {
     pub(crate) start: usize,
     /// Undecided bytes before this container's own value.
     pub(crate) value: usize,
+    /// Where its member names are guessed.
+    pub(crate) trail: Option<Trail>,
 }
 
 /// What becomes of the bytes that flow by.
@@ -136,6 +140,11 @@ pub(crate) struct Machine {
     /// How far the slice may be read: to its end, or to the bound of a held record.
     pub(crate) end: usize,
     pub(crate) scratch: Vec<u8>,
+    /// By rule: the program for all its grants.
+    pub(crate) always: Vec<(usize, Arc<Program>)>,
+    pub(crate) last_program: Option<Arc<Program>>,
+    pub(crate) ahead: Ahead,
+    pub(crate) routes: Routes,
 }
 
 /// The answer is cut here.
@@ -199,6 +208,10 @@ impl Machine {
             pos: 0,
             end: 0,
             scratch: Vec::new(),
+            always: Vec::new(),
+            last_program: None,
+            ahead: Ahead::default(),
+            routes: Routes::default(),
         }
     }
 
@@ -570,6 +583,7 @@ impl Machine {
             index: 0,
             start: 0,
             value: 0,
+            trail: None,
         });
         if kind == Kind::Array {
             self.child = self.element(0);

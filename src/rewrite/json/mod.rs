@@ -8,12 +8,15 @@
 //! is byte-identical, and an answer in which nothing is touched comes out as it went in. One exception bounds the
 //! memory: of a run of more than 1024 blanks between tokens of a container that is filtered, the first 1024 stay.
 
+mod ahead;
 mod drive;
 mod embed;
 mod emit;
 mod hold;
 mod lexer;
 mod machine;
+mod routes;
+mod scan;
 mod tally;
 mod text;
 mod value;

@@ -84,10 +84,7 @@ pub(crate) fn encode(text: &str, into: &mut Vec<u8>) {
 /// What a mask makes of a scalar, as JSON. What cannot be read becomes `null`.
 pub(crate) fn mask(mask: &Mask, raw: &[u8], into: &mut Vec<u8>) {
     let masked = match raw.first() {
-        Some(b'"') => raw
-            .get(1..raw.len() - 1)
-            .and_then(decode_text)
-            .map_or(Masked::Null, |text| mask.apply(Scalar::Text(&text))),
+        Some(b'"') => masked_text(mask, raw.get(1..raw.len() - 1).unwrap_or_default()),
         Some(b't') => mask.apply(Scalar::Bool(true)),
         Some(b'f') => mask.apply(Scalar::Bool(false)),
         Some(b'n') => mask.apply(Scalar::Null),
@@ -99,6 +96,13 @@ pub(crate) fn mask(mask: &Mask, raw: &[u8], into: &mut Vec<u8>) {
         Masked::Number(number) => into.extend_from_slice(number.as_bytes()),
         Masked::Text(text) => encode(&text, into),
     }
+}
+
+fn masked_text(mask: &Mask, raw: &[u8]) -> Masked {
+    if memchr::memchr(b'\\', raw).is_none() {
+        return std::str::from_utf8(raw).map_or(Masked::Null, |text| mask.apply(Scalar::Text(text)));
+    }
+    decode_text(raw).map_or(Masked::Null, |text| mask.apply(Scalar::Text(&text)))
 }
 
 #[cfg(test)]

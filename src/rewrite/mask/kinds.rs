@@ -156,7 +156,7 @@ pub const KINDS: [Kind; 12] = [
         acts_on: "texts",
         params: &["find", "with"],
         usage: "{ detect: [phone, email, id_card, bank_card], with: stars }",
-        doc: "Finds telephone numbers, e-mail addresses, identity numbers and cards (with their checksums) and IBANs \
+        doc: "Finds telephone numbers, e-mail addresses, identity numbers, cards and IBANs (with their checksums) \
               inside free text and applies the mask named by `with` to each. What it does not recognise stays: it \
               lessens what notes give away and is no promise that nothing is left.",
         examples: &[

@@ -99,7 +99,7 @@ pub enum Detector {
     Phone,
     /// E-mail addresses.
     Email,
-    /// Identity numbers of China (GB 11643, checksum).
+    /// Identity numbers of China (GB 11643).
     IdCard,
     /// Payment cards (Luhn).
     BankCard,
@@ -321,7 +321,7 @@ impl<'d> Params<'d> {
             },
         };
         let (first, last) = (self.count("first", 0, 1024, Some(0))?, self.count("last", 0, 1024, Some(0))?);
-        if first + last == 0 {
+        if first + last == 0 && self.member("first").is_none() && self.member("last").is_none() {
             return self.refuse(&[], "`keep` keeps nothing; without `first` and `last` use `stars`");
         }
         Ok(MaskSpec::Keep { first, last, fill })

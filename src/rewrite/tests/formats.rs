@@ -55,7 +55,21 @@ fn csv_that_readers_disagree_about_is_cut() {
     assert_eq!(bad.result.expect_err("cut").reason, CutReason::Encoding);
     assert_eq!(out(&plan, ""), "");
     assert_eq!(out(&plan, "secret,region\n1,east\n"), "");
-    assert_eq!(out(&plan, "\u{feff}id,region\n1,east\n"), "\u{feff}id\n1\n");
+}
+
+#[test]
+fn csv_loses_its_byte_order_mark_like_json() {
+    let plan = customers(csv(false));
+    assert_eq!(out(&plan, "\u{feff}id,region\n1,east\n"), "id\n1\n");
+    assert_eq!(out(&plan, "\u{feff}\"id\",region\n1,east\n"), "\"id\"\n1\n");
+}
+
+/// A line with nothing on it would be no record to most readers.
+#[test]
+fn csv_keeps_a_record_whose_only_cell_is_empty() {
+    let plan = customers(csv(false));
+    let given = "Phone Number,region\n1,east\n,east\n2,west\n";
+    assert_eq!(out(&plan, given), "Phone Number\n1\n\"\"\n\"\"\n");
 }
 
 #[test]

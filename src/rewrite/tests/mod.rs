@@ -5,3 +5,4 @@ mod random;
 mod smoke;
 mod suite;
 mod support;
+mod threats;

@@ -103,7 +103,7 @@ fn chinese(dice: &mut Dice) -> Customer {
             "country": "CN",
         },
         "id_card": id_card(dice, code),
-        "website": format!("https://{pinyin}-{}.example.cn", dice.below(100)),
+        "website": format!("https://{pinyin}-{}.example.cn", dice.below(1_000)),
     }))
 }
 
@@ -130,7 +130,7 @@ fn foreign(dice: &mut Dice) -> Customer {
             "country": country,
         },
         "id_card": null,
-        "website": format!("https://{}.example.com", person.latin),
+        "website": format!("https://www{}.example.com", dice.below(10_000)),
     }))
 }
 
@@ -211,6 +211,7 @@ fn show_case(customer: &mut Customer) {
         "status": "active",
         "level": "A",
         "tags": ["vip", "续约"],
+        "website": "https://shanghai-42.example.cn",
         "phone": "13800138000",
         "mobile": "15400138000",
         "email": "wang.fang@example.com",
@@ -406,7 +407,8 @@ mod tests {
             let customer = Generator::new(2026).customer(id);
             let Some(card) = customer["id_card"].as_str() else { continue };
             assert_eq!(card.len(), 18, "{card}");
-            assert_eq!(id_card_of(&card[..17]), card);
+            let body: String = card.chars().take(17).collect();
+            assert_eq!(id_card_of(&body), card);
         }
     }
 

@@ -12,7 +12,7 @@ mod store;
 mod words;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::base::Secret;
@@ -40,21 +40,32 @@ use self::store::{Store, StoreError};
 
 pub(super) use self::data::SHOWN_ID;
 
-/// The sample CRM, listening. Stops when it is dropped.
+/// The sample CRM, listening on a thread of its own. Stops when it is dropped.
 pub(super) struct Crm {
     addr: SocketAddr,
-    _server: JoinSet<()>,
+    _stop: oneshot::Sender<()>,
 }
 
 impl Crm {
     /// Starts it with `records` generated customers; callers must bring `Authorization: Bearer <secret>`.
-    pub(super) async fn start(secret: Secret<String>, records: u64) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
-        let addr = listener.local_addr()?;
+    pub(super) fn start(secret: Secret<String>, records: u64) -> std::io::Result<Self> {
+        let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_nonblocking(true)?;
+        let addr = socket.local_addr()?;
         let desk = Arc::new(Desk { secret, store: Arc::new(RwLock::new(Store::new(SEED, records))) });
-        let mut server = JoinSet::new();
-        server.spawn(accept(listener, desk));
-        Ok(Self { addr, _server: server })
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("sample-crm".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                let Ok(listener) = TcpListener::from_std(socket) else { return };
+                tokio::select! {
+                    () = accept(listener, desk) => {}
+                    // Nothing is ever sent: it ends when the sender is dropped.
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { addr, _stop: stop })
     }
 
     /// Where it listens.

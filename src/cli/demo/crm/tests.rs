@@ -24,7 +24,7 @@ impl Answer {
 
 impl Caller {
     async fn new() -> Self {
-        let crm = Crm::start(Secret::new("s3cret".to_owned()), 200).await.expect("a port");
+        let crm = Crm::start(Secret::new("s3cret".to_owned()), 200).expect("a port");
         Self { crm, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
@@ -133,7 +133,7 @@ async fn it_compresses_when_asked() {
 
 #[tokio::test]
 async fn the_first_bytes_of_an_export_come_before_the_last_are_made() {
-    let crm = Crm::start(Secret::new("s3cret".to_owned()), 50_000).await.expect("a port");
+    let crm = Crm::start(Secret::new("s3cret".to_owned()), 50_000).expect("a port");
     let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let req = Request::get(format!("http://{}/api/v1/customers/export?format=json", crm.addr()))
         .header("authorization", "Bearer s3cret")

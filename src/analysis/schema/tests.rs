@@ -1,0 +1,258 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::*;
+use crate::policy::source::Documents;
+use crate::policy::{Loaded, MaskKeys, Purpose};
+use crate::rewrite::mask::KINDS;
+
+fn schema() -> Value {
+    serde_json::from_str(POLICY_SCHEMA).unwrap()
+}
+
+/// A key that nobody knows, and that is like no other.
+const ODD: &str = "zzzzqqqq";
+
+/// Every mapping of the language with an odd key in it, and where the schema describes it.
+const MAPPINGS: [(&str, &str); 22] = [
+    ("resources: { r: { ODD: 1 } }", "/$defs/resource"),
+    ("apis: { a: { ODD: 1 } }", "/$defs/api"),
+    ("apis: { a: { denial: { ODD: 1 } } }", "/$defs/api/properties/denial"),
+    ("apis: { a: { routes: [{ ODD: 1 }] } }", "/$defs/route"),
+    ("apis: { a: { routes: [{ envelope: { ODD: 1 } }] } }", "/$defs/route/properties/envelope"),
+    ("apis: { a: { routes: [{ query: { ODD: 1 } }] } }", "/$defs/route/properties/query"),
+    (
+        "apis: { a: { routes: [{ query: { page_size: { ODD: 1 } } }] } }",
+        "/$defs/route/properties/query/properties/page_size",
+    ),
+    ("apis: { a: { routes: [{ resource: { ODD: 1 } }] } }", "/$defs/route/properties/resource/anyOf/1"),
+    ("roles: { r: { ODD: 1 } }", "/$defs/role"),
+    ("roles: { r: { permissions: [{ ODD: 1 }] } }", "/$defs/permission"),
+    ("roles: { r: { permissions: [{ fields: { ODD: 1 } }] } }", "/$defs/permission/properties/fields"),
+    ("bindings: [{ ODD: 1 }]", "/$defs/binding"),
+    ("guards: [{ ODD: 1 }]", "/$defs/guard"),
+    ("guards: [{ on: { ODD: 1 } }]", "/$defs/guard/properties/on"),
+    ("limits: [{ ODD: 1 }]", "/$defs/limit"),
+    ("approvals: [{ ODD: 1 }]", "/$defs/approval"),
+    ("approvals: [{ covers: { ODD: 1 } }]", "/$defs/approval/properties/covers"),
+    ("approvals: [{ approvers: { ODD: 1 } }]", "/$defs/approval/properties/approvers"),
+    ("invariants: [{ never: { ODD: 1 } }]", "/$defs/invariant/properties/never"),
+    ("tests: [{ ODD: 1 }]", "/$defs/test"),
+    ("tests: [{ principal: { ODD: 1 } }]", "/$defs/test/properties/principal"),
+    ("tests: [{ request: { ODD: 1 } }]", "/$defs/test/properties/request/anyOf/1"),
+];
+
+fn properties(schema: &Value, pointer: &str) -> BTreeSet<String> {
+    let at = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+    assert_eq!(at["additionalProperties"], false, "{pointer}");
+    at["properties"].as_object().unwrap().keys().cloned().collect()
+}
+
+/// The words in backticks of the help that the loader gives for an odd key.
+fn known(text: &str, code: &str) -> BTreeSet<String> {
+    let loaded = Loaded::from_texts(&[("p.yaml", text)], &MaskKeys::Assumed, Purpose::Check);
+    let found = loaded.report.diagnostics().iter().find(|found| found.code == code);
+    let found = found.filter(|found| found.message.contains(ODD)).unwrap_or_else(|| panic!("{text}"));
+    let help = found.help.clone().unwrap();
+    assert!(!help.contains("did you mean"), "{help}");
+    help.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_schema_and_the_loader_know_the_same_keys() {
+    let schema = schema();
+    assert_eq!(known("zzzzqqqq: 1", "unknown-section"), properties(&schema, ""));
+    for (text, pointer) in MAPPINGS {
+        assert_eq!(known(&text.replace("ODD", ODD), "unknown-key"), properties(&schema, pointer), "{text}");
+    }
+}
+
+#[test]
+fn every_mapping_of_the_schema_is_compared() {
+    fn strict(at: &Value, pointer: &str, found: &mut BTreeSet<String>) {
+        let inner: Vec<(String, &Value)> = match at {
+            Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
+            Value::Array(items) => {
+                items.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if at["additionalProperties"] == false && !pointer.starts_with("/$defs/mask") {
+            found.insert(pointer.to_owned());
+        }
+        inner.iter().for_each(|(name, value)| strict(value, &format!("{pointer}/{name}"), found));
+    }
+    let mut found = BTreeSet::new();
+    strict(&schema(), "", &mut found);
+    let mut compared: BTreeSet<_> = MAPPINGS.iter().map(|(_, pointer)| (*pointer).to_owned()).collect();
+    compared.extend([String::new(), "/$defs/invariant".to_owned()]);
+    assert_eq!(found, compared);
+    assert_eq!(
+        known("invariants: [{ zzzzqqqq: 1 }]", "unknown-key"),
+        properties(&schema(), "/$defs/invariant")
+    );
+}
+
+#[test]
+fn every_kind_of_mask_is_in_the_schema_with_its_usage() {
+    let schema = schema();
+    let masks = &schema["$defs"]["mask"];
+    let described = masks["anyOf"].to_string();
+    for kind in &KINDS {
+        assert!(described.contains(&format!("\"{}\"", kind.name)), "{}", kind.name);
+        for example in kind.examples {
+            let definition: Value = serde_json::from_str(example.mask).unwrap();
+            assert_eq!(wrong(&schema, masks, &definition, "$"), None, "{}", example.mask);
+        }
+    }
+}
+
+#[test]
+fn every_scenario_fits_the_schema() {
+    let mut files = 0;
+    for scenario in std::fs::read_dir("policies").unwrap().map(|entry| entry.unwrap().path()) {
+        if !scenario.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(scenario).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            if name.ends_with(".yaml") && name != "fieldgate.yaml" {
+                files += 1;
+                assert_eq!(judged(&std::fs::read_to_string(&file).unwrap()), None, "{}", file.display());
+            }
+        }
+    }
+    assert!(files > 4);
+}
+
+#[test]
+fn what_the_loader_refuses_does_not_fit_the_schema() {
+    for text in [
+        "roles: { r: { permissions: [{ resource: x, actions: [list], feilds: {} }] } }",
+        "roles: { r: { permissions: [{ resource: x }] } }",
+        "limits: [{ name: x, per: everybody, requests: 1/s }]",
+        "limits: [{ name: x, per: all, requests: 1 }]",
+        "masks: { m: { keep: { frist: 3 } } }",
+        "masks: { m: { date: week } }",
+        "resources: { r: { unknown: pass } }",
+        "tests: [{ name: x, principal: {}, request: GET / }]",
+        "labels: { a: b }",
+        "rules: []",
+    ] {
+        assert!(judged(text).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn everything_is_described() {
+    fn undescribed(at: &Value, pointer: &str, found: &mut Vec<String>) {
+        let Some(members) = at.as_object() else { return };
+        if let Some(properties) = members.get("properties").and_then(Value::as_object) {
+            for (name, value) in properties {
+                if value.get("description").is_none() && value.get("$ref").is_none() {
+                    found.push(format!("{pointer}/{name}"));
+                }
+                undescribed(value, &format!("{pointer}/{name}"), found);
+            }
+        }
+        members.iter().filter(|(_, value)| value.is_object()).for_each(|(name, value)| {
+            if name != "properties" {
+                undescribed(value, &format!("{pointer}/{name}"), found);
+            }
+        });
+    }
+    let mut found = Vec::new();
+    let schema = schema();
+    undescribed(&schema, "", &mut found);
+    for (name, definition) in schema["$defs"].as_object().unwrap() {
+        undescribed(definition, name, &mut found);
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn judged(text: &str) -> Option<String> {
+    let mut documents = Documents::new();
+    let root = documents.parse(Arc::from("p.yaml"), Arc::from(text)).unwrap();
+    let schema = schema();
+    wrong(&schema, &schema, &serde_json::from_str(&root.to_json()).unwrap(), "$")
+}
+
+/// The parts of JSON Schema that the schema uses; any other keyword fails the test. `None`: the value fits.
+fn wrong(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
+    for (keyword, rule) in schema.as_object().unwrap() {
+        let fits = match keyword.as_str() {
+            "description" | "examples" | "default" | "title" | "$schema" | "$id" | "$defs" => true,
+            "$ref" => {
+                let target = root.pointer(rule.as_str().unwrap().trim_start_matches('#')).unwrap();
+                if let Some(found) = wrong(root, target, value, at) {
+                    return Some(found);
+                }
+                true
+            }
+            "type" => match rule {
+                Value::Array(kinds) => kinds.iter().any(|kind| is(kind, value)),
+                kind => is(kind, value),
+            },
+            "enum" => rule.as_array().unwrap().contains(value),
+            "anyOf" => rule.as_array().unwrap().iter().any(|one| wrong(root, one, value, at).is_none()),
+            "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
+            "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap()),
+            "minProperties" => {
+                value.as_object().is_none_or(|members| members.len() as u64 >= rule.as_u64().unwrap())
+            }
+            "pattern" => {
+                let pattern = regex::Regex::new(rule.as_str().unwrap()).unwrap();
+                value.as_str().is_none_or(|text| pattern.is_match(text))
+            }
+            "required" => value.as_object().is_none_or(|members| {
+                rule.as_array().unwrap().iter().all(|name| members.contains_key(name.as_str().unwrap()))
+            }),
+            "items" => {
+                let found = value.as_array().into_iter().flatten().enumerate();
+                let found = found.filter_map(|(i, item)| wrong(root, rule, item, &format!("{at}[{i}]")));
+                if let Some(found) = found.into_iter().next() {
+                    return Some(found);
+                }
+                true
+            }
+            "properties" | "additionalProperties" => {
+                let mut members = value.as_object().into_iter().flatten();
+                let found = members.find_map(|(name, member)| {
+                    let declared = schema.get("properties").and_then(|known| known.get(name));
+                    match (keyword.as_str(), declared, rule) {
+                        ("properties", Some(rule), _) => wrong(root, rule, member, &format!("{at}.{name}")),
+                        ("additionalProperties", None, Value::Bool(false)) => Some(format!("{at}.{name}")),
+                        ("additionalProperties", None, rule) => {
+                            wrong(root, rule, member, &format!("{at}.{name}"))
+                        }
+                        _ => None,
+                    }
+                });
+                if found.is_some() {
+                    return found;
+                }
+                true
+            }
+            other => panic!("the schema uses `{other}`"),
+        };
+        if !fits {
+            return Some(format!("{at}: {keyword}"));
+        }
+    }
+    None
+}
+
+fn is(kind: &Value, value: &Value) -> bool {
+    match kind.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("{other}"),
+    }
+}
