@@ -4,6 +4,8 @@
 //! account, Chinese names, free text. Every figure stands beside serde_json's `Value` (parse, change, write), simd-json,
 //! sonic-rs and a plain copy in the same run. `FIELDGATE_SIMD=scalar|baseline|avx2|avx512` caps the instruction set.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench stops at the first surprise")]
+
 use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -281,8 +283,8 @@ fn serde_value(input: &[u8]) -> usize {
     for record in value["data"].as_array_mut().expect("list") {
         let record = record.as_object_mut().expect("record");
         record.retain(|name, _| {
-            let shown = |place: &&str| place.split('.').next() == Some(name.as_str());
-            SHOWN.iter().any(|place| shown(&place)) || MASKED.contains(&name.as_str())
+            let shown = |place: &str| place.split('.').next() == Some(name.as_str());
+            SHOWN.iter().any(|place| shown(place)) || MASKED.contains(&name.as_str())
         });
         for name in MASKED {
             if let Some(serde_json::Value::String(text)) = record.get_mut(*name) {

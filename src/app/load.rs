@@ -31,7 +31,7 @@ pub fn check(file: &Path) -> Checked {
     let Some(config) = config else { return Checked { config: None, policy: None, report } };
     // The values of the keys do not matter here, but a mask must name one of them.
     let keys = MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect());
-    let mut policy = Loaded::read(&[config.policies.clone()], &keys, Purpose::Check);
+    let mut policy = Loaded::read(std::slice::from_ref(&config.policies), &keys, Purpose::Check);
     report.extend(std::mem::take(&mut policy.report));
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);

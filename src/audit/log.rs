@@ -187,6 +187,11 @@ impl AuditLog {
         self.queue.is_writable()
     }
 
+    /// An error while records cannot be written: what a protected request is refused with.
+    pub fn ensure_writable(&self) -> Result<(), AuditError> {
+        self.queue.ensure_writable()
+    }
+
     /// Ends the segment and begins the next one, so that the old one can be taken away.
     pub fn rotate(&self) {
         self.queue.rotate();

@@ -111,6 +111,10 @@ impl Queue {
         self.writable.load(Ordering::Acquire)
     }
 
+    pub(super) fn ensure_writable(&self) -> Result<(), AuditError> {
+        if self.is_writable() { Ok(()) } else { Err(AuditError::Write("earlier writes failed".into())) }
+    }
+
     /// A request is refused without a record.
     pub(super) fn suppress(&self) {
         self.suppressed.fetch_add(1, Ordering::AcqRel);
@@ -227,6 +231,10 @@ impl Slot {
         state.entries.push_back(entry);
         queue.wake(state);
         closing
+    }
+
+    pub(super) fn ensure_writable(&self) -> Result<(), AuditError> {
+        self.0.ensure_writable()
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {

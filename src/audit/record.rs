@@ -276,6 +276,16 @@ impl Record {
         self.set(|d| d.outcome = outcome);
     }
 
+    /// An error if this record could not be written now, and [`Duty::Refuse`] is its duty: what a running answer is
+    /// cut with before it gives out more.
+    pub fn ensure_writable(&self) -> Result<(), super::AuditError> {
+        match &self.0 {
+            Some((draft, slot)) if draft.duty == Duty::Refuse => slot.ensure_writable(),
+            Some(_) => Ok(()),
+            None => Err(super::AuditError::Closed),
+        }
+    }
+
     /// Closes the record. The answer's last byte may go out only after the result is `Ok`; on an error the answer
     /// must be cut, and the record, which is kept and written when it can be, will say so.
     pub fn close(mut self) -> Closing {

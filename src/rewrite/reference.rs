@@ -536,7 +536,7 @@ impl<'j> Judge<'j> {
     fn answer_record(&mut self, tree: &Tree, single: bool) -> Option<Option<Tree>> {
         match (&self.plan.layout.records, &tree.kind) {
             (Records::Rows { rule, columns, .. }, Kind::Array(values)) => {
-                if !self.rule(rule.0).is_some_and(|rule| !rule.grants.is_empty()) {
+                if self.rule(rule.0).is_none_or(|rule| rule.grants.is_empty()) {
                     self.withheld += 1;
                     return Some(None);
                 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::gateway::{FINANCE, MANAGER, NOBODY, POLICY, SALES, Setup};
+use crate::support::pki::Authority;
 use crate::support::upstream::{self, Act, Framing, Received, Upstream, answer};
 
 const CUSTOMERS: &str = r#"{"data":[
@@ -229,4 +230,21 @@ fn the_policy_of_these_tests_is_a_good_one() {
     use fieldgate::policy::{Loaded, MaskKeys, Purpose};
     let loaded = Loaded::from_texts(&[("crm.yaml", POLICY)], &MaskKeys::Assumed, Purpose::Serve);
     assert!(loaded.plan.is_some(), "{}", loaded.report.to_text(false));
+}
+
+#[tokio::test]
+async fn an_https_upstream_is_trusted_by_its_own_authority_only() {
+    let authority = Authority::new();
+    let upstream = Upstream::start_tls(authority.server(&["http/1.1"]), crm).await;
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+
+    let trusting = Setup::before(&upstream).api(&format!("ca: '{}'", ca.display())).start().await;
+    assert_eq!(trusting.get("/customers/1", &[SALES]).await.status, 200);
+
+    std::fs::write(&ca, Authority::new().pem()).unwrap();
+    let wary = Setup::before(&upstream).api(&format!("ca: '{}'", ca.display())).start().await;
+    assert_eq!(wary.get("/customers/1", &[SALES]).await.status, 502);
+    assert_eq!(upstream.received().len(), 1, "nothing is said to a stranger");
 }

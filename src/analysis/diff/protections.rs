@@ -156,7 +156,7 @@ fn rate(quota: &Quota) -> String {
     let units = [(604_800, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let (count, name) = units
         .iter()
-        .find(|(length, _)| seconds % length == 0)
+        .find(|(length, _)| seconds.is_multiple_of(*length))
         .map_or((seconds, "second"), |(length, name)| (seconds / length, name));
     match count {
         1 => format!("{} a {name}", quota.rate.amount),

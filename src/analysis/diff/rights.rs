@@ -94,13 +94,13 @@ fn wider(before: &Reach, after: &Reach, view: &View<'_>) -> Vec<Delta> {
         for (action, outcomes) in &is.read {
             let was = was.read.get(action).map_or(&[][..], Vec::as_slice);
             if reveals_more(was, outcomes) {
-                let masked = |all: &[Outcome]| {
-                    !all.is_empty() && all.iter().all(|outcome| matches!(outcome.gives, Gives::Mask(_)))
-                };
-                let right = if masked(was) && masked(outcomes) { Right::SeeMasked } else { Right::See };
+                let more = outcomes.iter().filter(|outcome| !covered(was, outcome));
+                let masks = more.into_iter().all(|outcome| matches!(outcome.gives, Gives::Mask(_)));
+                let masked_before = was.iter().any(|outcome| matches!(outcome.gives, Gives::Mask(_)));
+                let right = if masks && masked_before { Right::SeeMasked } else { Right::See };
                 let (from, mut to) = (seen(was), seen(outcomes));
                 if from == to {
-                    to.push_str(" as it is defined there");
+                    "the same, with a mask that reveals more".clone_into(&mut to);
                 }
                 let places = outcomes.iter().map(|outcome| outcome.cause.place.clone()).collect();
                 push(right, action, from, to, places);
@@ -137,13 +137,7 @@ fn wider_causes(was: &[Cause], is: &[Cause], no: &str, yes: &str) -> Option<(Str
 
 /// Whether anything of a value can be had that could not be had before.
 fn reveals_more(was: &[Outcome], is: &[Outcome]) -> bool {
-    let covered = |outcome: &Outcome| {
-        was.iter().any(|known| {
-            (known.cause.when.is_none() || known.cause.when == outcome.cause.when)
-                && known.gives.revealing() >= outcome.gives.revealing()
-        })
-    };
-    if !is.iter().all(covered) {
+    if !is.iter().all(|outcome| covered(was, outcome)) {
         return true;
     }
     // Of masks that apply together the least revealing is applied: without it, the others come through.
@@ -156,6 +150,14 @@ fn reveals_more(was: &[Outcome], is: &[Outcome]) -> bool {
     };
     was.iter().filter(|outcome| matches!(outcome.gives, Gives::Mask(_))).any(floor_gone)
         && !was.iter().any(|outcome| matches!(outcome.gives, Gives::Show) && outcome.cause.when.is_none())
+}
+
+/// Whether something as revealing could be had before, wherever it can be had now.
+fn covered(was: &[Outcome], outcome: &Outcome) -> bool {
+    was.iter().any(|known| {
+        (known.cause.when.is_none() || known.cause.when == outcome.cause.when)
+            && known.gives.revealing() >= outcome.gives.revealing()
+    })
 }
 
 fn seen(outcomes: &[Outcome]) -> String {

@@ -132,6 +132,8 @@ fn facts(route: &Route) -> Vec<(&'static str, String)> {
         }
         Some(ResourceOf::Remembered(_)) => "remembered".to_owned(),
     };
+    let columns: Vec<_> =
+        route.columns.iter().map(|(header, field)| format!("{}={}", header.text, field.text)).collect();
     vec![
         ("action", word(&route.action)),
         ("resource", resource),
@@ -141,6 +143,8 @@ fn facts(route: &Route) -> Vec<(&'static str, String)> {
         ("total", word(&route.envelope.total)),
         ("on_uneditable", format!("{:?}", route.on_uneditable).to_lowercase()),
         ("ignore_case", route.ignore_case.to_string()),
+        ("columns", columns.join(", ")),
+        ("neutralise_formulas", route.neutralise_formulas.to_string()),
     ]
 }
 

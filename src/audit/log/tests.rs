@@ -330,6 +330,11 @@ async fn while_the_disk_is_full_nothing_completes_and_nothing_is_lost() {
     let error = complete(&log, 2).close().await.unwrap_err();
     assert!(matches!(error, AuditError::Write(_)), "{error:?}");
     assert!(!log.is_writable());
+    assert!(matches!(log.ensure_writable(), Err(AuditError::Write(_))));
+    let mut running = begun(&log, 6);
+    assert!(matches!(running.ensure_writable(), Err(AuditError::Write(_))));
+    running.duty(Duty::Spool);
+    assert_eq!(running.ensure_writable(), Ok(()));
     assert!(matches!(complete(&log, 3).close().await, Err(AuditError::Write(_))));
     drop(begun(&log, 4));
     assert_eq!(faults.tries.load(Ordering::SeqCst), 1, "the disk is left alone for a while");
@@ -338,12 +343,14 @@ async fn while_the_disk_is_full_nothing_completes_and_nothing_is_lost() {
     faults.append.store(false, Ordering::SeqCst);
     writable_again(&place, &log).await;
     complete(&log, 5).close().await.unwrap();
+    assert_eq!(log.ensure_writable(), Ok(()));
+    drop(running);
     log.shut().await;
 
     let verdict = place.verify();
     assert!(verdict.is_sound(), "{verdict:?}");
     let outcomes: Vec<_> = place.requests().iter().map(|r| (r["id"].clone(), r["outcome"].clone())).collect();
-    let expected = [(1, "complete"), (2, "cut"), (3, "cut"), (4, "aborted"), (5, "complete")];
+    let expected = [(1, "complete"), (2, "cut"), (3, "cut"), (4, "aborted"), (5, "complete"), (6, "aborted")];
     let expected: Vec<_> =
         expected.iter().map(|(n, o)| (Uuid::from_u128(*n).to_string().into(), (*o).into())).collect();
     assert_eq!(outcomes, expected);

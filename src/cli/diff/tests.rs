@@ -16,10 +16,7 @@ fn proposed() -> (Loaded, Loaded) {
         .map(|(file, text)| {
             let text = text
                 .replace("credit_limit: band } }", "credit_limit: band }, edit: [] }")
-                .replace(
-                    "fields: { show: [financial, bank.holder],",
-                    "fields: { show: [financial, bank.holder, contact],",
-                )
+                .replace("fields: { show: [financial], mask:", "fields: { show: [financial, contact], mask:")
                 .replace(
                     "phone:     { keep: { first: 3, last: 4 } }",
                     "phone:     { keep: { first: 5, last: 4 } }",

@@ -440,14 +440,16 @@ fn invariants_are_proved_or_refuted_with_the_permission() {
     assert_eq!(
         complaints(text),
         [
-            "1:22 invariant-broken the invariant `no names` does not hold: role `all` sees `customer.id` in clear"
+            "1:22 invariant-broken the invariant `no names` does not hold: role `all` sees `customer.id` in clear | for example somebody, by `GET /c`"
         ]
     );
     assert!(complaints(&text.replace("except_roles: []", "except_roles: [all]")).is_empty());
     assert!(complaints("invariants: [{ name: no exports, never: { actions: [export] } }]\n").is_empty());
     assert_eq!(
         complaints("invariants: [{ name: no lists, never: { actions: [list], roles: [all] } }]\n"),
-        ["1:22 invariant-broken the invariant `no lists` does not hold: role `all` may `list` `customer`"]
+        [
+            "1:22 invariant-broken the invariant `no lists` does not hold: role `all` may `list` `customer` | for example somebody, by `GET /c`"
+        ]
     );
 }
 

@@ -21,9 +21,9 @@ fn the_example_of_the_documentation_loads() {
         said,
         [
             "32:18 public-route public route: `GET /healthz` passes untouched, for everybody",
-            "83:106 not-enforced `on_exceed: approve` is read and not enforced by this version: beyond the amount \
+            "84:106 not-enforced `on_exceed: approve` is read and not enforced by this version: beyond the amount \
              requests are refused",
-            "87:13 not-enforced the section `approvals` is read and not enforced by this version: nothing can be \
+            "88:13 not-enforced the section `approvals` is read and not enforced by this version: nothing can be \
              asked for, and nothing is granted by it",
         ]
     );
@@ -289,7 +289,7 @@ fn rules_considered_are_named_with_their_place() {
         ]
     );
     assert_eq!(plan.place_of(names[1]).unwrap().as_ref(), "p.yaml:51");
-    assert_eq!(plan.place_of(names[3]).unwrap().as_ref(), "p.yaml:79");
+    assert_eq!(plan.place_of(names[3]).unwrap().as_ref(), "p.yaml:80");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod complaints;
 mod decisions;
 mod fine_print;
+mod invariants;
 mod naive;
 mod rules;
 

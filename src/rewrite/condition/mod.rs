@@ -36,6 +36,7 @@ mod json;
 mod kind;
 mod params;
 mod parse;
+mod possible;
 mod time;
 mod value;
 

@@ -280,7 +280,7 @@ impl Document {
         self.text.push('{');
         let start = self.text.len();
         members(self);
-        if self.text[start..].starts_with(',') {
+        if self.text.get(start..).is_some_and(|members| members.starts_with(',')) {
             self.text.remove(start);
         }
         self.blank();
@@ -575,7 +575,7 @@ fn canary(seed: u64) {
     let mut bytes: Vec<u8> = Vec::new();
     for (at, byte) in input.bytes().enumerate() {
         bytes.push(byte);
-        if byte == b'{' && !input[at + 1..].trim_start().starts_with('}') {
+        if byte == b'{' && !input.get(at + 1..).is_some_and(|rest| rest.trim_start().starts_with('}')) {
             bytes.extend_from_slice(
                 b"\"secret\":\"CANARY\",\"s\\u0065cret\":[\"CANARY\",{\"id\":\"CANARY\"}],",
             );

@@ -3,4 +3,5 @@
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod pki;
+#[expect(dead_code, reason = "the unit tests of the upstream stage, which share it, use all of it")]
 pub(crate) mod upstream;

@@ -1,0 +1,137 @@
+//! Invariants: "a sentence about the whole policy that `check` proves or refutes with a counter-example".
+
+use super::*;
+
+const HEAD: &str = r#"labels: [public, secret]
+resources:
+  item: { key: id, fields: { public: [id], secret: [cost, note] }, relations: { maker: person } }
+  person: { fields: { public: [name], secret: [salary] } }
+apis:
+  shop:
+    routes:
+      - { match: GET /items, action: list, resource: item, records: "$[*]" }
+      - { match: "GET /items/{id}", action: read, resource: item, records: $ }
+      - { match: "PUT /items/{id}", action: update, resource: item, body: $, records: $ }
+      - { match: GET /items/export, action: export, resource: item, records: "$[*]" }
+"#;
+
+const PEOPLE: &str = r#"roles:
+  lister: { permissions: [{ resource: item, actions: [list], fields: { show: [public] } }] }
+  payroll: { permissions: [{ resource: person, actions: [read], fields: { show: ["*"] } }] }
+  exporter: { permissions: [{ resource: item, actions: [export], fields: { show: ["*"] } }] }
+  temp: { permissions: [{ resource: item, actions: [list], fields: { show: [public], mask: { note: stars } } }] }
+  junior: { inherits: [temp], permissions: [] }
+  writer: { permissions: [{ resource: item, actions: [update], fields: { edit: [cost], write_only: true } }] }
+bindings:
+  - { role: lister, groups: [all] }
+  - { role: payroll, groups: [hr] }
+  - { role: exporter, groups: [analysts] }
+  - { role: temp, users: [tim] }
+  - { role: junior, users: [jo] }
+  - { role: writer, groups: [clerks] }
+"#;
+
+/// What is said about an invariant, without its place.
+fn judged(people: &str, never: &str) -> Vec<String> {
+    let text = format!("{HEAD}{people}invariants: [{{ name: x, never: {never} }}]\n");
+    let broken = load(&text).report;
+    let all = broken.diagnostics().iter().filter(|found| found.code != "unbound-role");
+    all.map(|found| {
+        let place = found.related.first().map(|(place, why)| format!(" | {why} at {}", place.line));
+        let help = found.help.clone().unwrap_or_default();
+        format!(
+            "{} | {help}{}",
+            found.message.replace("the invariant `x` does not hold: ", ""),
+            place.unwrap_or_default()
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn what_no_role_can_do_is_proved() {
+    assert!(judged(PEOPLE, "{ edit: [note] }").is_empty());
+    assert!(judged(PEOPLE, "{ show: [secret], except_roles: [exporter, payroll] }").is_empty());
+    assert!(judged(PEOPLE, "{ actions: [delete] }").is_empty());
+}
+
+#[test]
+fn a_counter_example_names_role_action_field_and_permission() {
+    assert_eq!(
+        judged(PEOPLE, "{ show: [note] }"),
+        [
+            "role `exporter` sees `item.note` in clear | for example somebody in the group `analysts`, by `GET /items/export` | by `roles.exporter.permissions[0]` at 15"
+        ]
+    );
+    assert_eq!(
+        judged(PEOPLE, "{ edit: [item.cost] }").len(),
+        1,
+        "a path is relative to its resource: `item.cost` is nowhere"
+    );
+    assert!(
+        judged(PEOPLE, "{ edit: [cost], resource: item }")[0].starts_with("role `writer` sets `item.cost`")
+    );
+}
+
+/// Neither role shows it alone: one lets the request through, the other opens the related record.
+#[test]
+fn roles_that_are_harmless_alone_are_tried_together() {
+    assert_eq!(
+        judged(PEOPLE, "{ show: [salary], except_roles: [exporter] }"),
+        [
+            "whoever holds `lister` and `payroll` together sees `person.salary` in clear | for example somebody in the groups `all` and `hr`, by `GET /items` | by `roles.payroll.permissions[0]` at 14"
+        ]
+    );
+}
+
+#[test]
+fn roles_of_different_people_do_not_come_together() {
+    let apart = PEOPLE
+        .replace("{ role: lister, groups: [all] }", "{ role: lister, users: [ann] }")
+        .replace("{ role: payroll, groups: [hr] }", "{ role: payroll, users: [bob] }")
+        .replace("{ role: writer, groups: [clerks] }", "{ role: writer, users: [cay] }");
+    assert!(judged(&apart, "{ show: [salary], except_roles: [exporter, temp, junior] }").is_empty());
+    let same = apart.replace("users: [bob]", "users: [bob, ann]");
+    assert!(judged(&same, "{ show: [salary], except_roles: [exporter] }")[0].contains("the user `ann`"));
+}
+
+#[test]
+fn what_other_roles_add_counts_for_those_who_hold_one() {
+    let said = judged(PEOPLE, "{ actions: [export], roles: [temp] }");
+    assert!(
+        said[0].starts_with("whoever holds `exporter` and `temp` together may `export` `item`"),
+        "{said:?}"
+    );
+    let guard = "guards: [{ name: g, on: { actions: [export] }, require: '!(\"temp\" in principal.roles || \"junior\" in principal.roles)' }]\n";
+    assert!(judged(&format!("{PEOPLE}{guard}"), "{ actions: [export], roles: [temp] }").is_empty());
+    let maybe = guard.replace("!(", "principal.mfa || !(");
+    assert!(!judged(&format!("{PEOPLE}{maybe}"), "{ actions: [export], roles: [temp] }").is_empty());
+}
+
+#[test]
+fn masked_is_released_and_not_shown() {
+    let never = |key: &str| format!("{{ {key}: [secret], roles: [temp], actions: [list], resource: item }}");
+    assert!(judged(PEOPLE, &never("show")).is_empty());
+    assert!(judged(PEOPLE, &never("mask"))[0].starts_with("role `temp` sees `item.note` at all"));
+}
+
+#[test]
+fn a_guard_that_may_be_met_does_not_help_and_one_that_cannot_does() {
+    let guard = |require: &str| {
+        format!("{PEOPLE}guards: [{{ name: g, on: {{ labels: [secret] }}, require: {require} }}]\n")
+    };
+    assert!(!judged(&guard("principal.mfa"), "{ show: [cost] }").is_empty());
+    let never = judged(&guard("'\"nobody\" in principal.roles'"), "{ show: [cost] }");
+    assert!(never.is_empty(), "{never:?}");
+}
+
+#[test]
+fn a_role_that_comes_with_an_excepted_one_is_excepted() {
+    let tied = PEOPLE.replace("{ role: payroll, groups: [hr] }", "{ role: payroll, groups: [analysts] }");
+    assert!(judged(&tied, "{ show: [cost], except_roles: [payroll] }").is_empty());
+}
+
+#[test]
+fn a_field_that_is_nowhere_is_refused() {
+    assert!(judged(PEOPLE, "{ show: [prise] }")[0].starts_with("unknown label `prise`"));
+}
