@@ -185,10 +185,15 @@ fn places(causes: &[Cause]) -> BTreeSet<Arc<str>> {
 /// What must be alike so that changes become one sentence.
 type Alike = (Right, Arc<str>, Option<usize>, String, String);
 
+/// What one sentence says, but for the roles.
+type Said = (Alike, BTreeSet<Action>, Vec<String>);
+
+/// What is alike, with what is put together and the places it comes from.
+type Merged<K, V> = BTreeMap<K, (V, BTreeSet<Arc<str>>)>;
+
 /// One sentence for all actions, fields and roles for which the same happens.
 fn grouped(deltas: Vec<(Arc<str>, Delta)>, view: &View<'_>, gains: bool) -> Vec<Change> {
-    let mut by_place: BTreeMap<(Alike, Arc<str>, Option<String>), (BTreeSet<Action>, BTreeSet<Arc<str>>)> =
-        BTreeMap::new();
+    let mut by_place: Merged<(Alike, Arc<str>, Option<String>), BTreeSet<Action>> = Merged::new();
     for (role, delta) in deltas {
         let (field, label) = delta.field.map_or((None, None), |(field, label)| (Some(field), label));
         // Of actions the sentence names one: each is another right.
@@ -197,15 +202,13 @@ fn grouped(deltas: Vec<(Arc<str>, Delta)>, view: &View<'_>, gains: bool) -> Vec<
         entry.0.insert(delta.action);
         entry.1.extend(delta.places);
     }
-    let mut by_fields: BTreeMap<(Alike, Arc<str>, BTreeSet<Action>), (Vec<String>, BTreeSet<Arc<str>>)> =
-        BTreeMap::new();
+    let mut by_fields: Merged<(Alike, Arc<str>, BTreeSet<Action>), Vec<String>> = Merged::new();
     for ((alike, role, field), (actions, places)) in by_place {
         let entry = by_fields.entry((alike, role, actions)).or_default();
         entry.0.extend(field);
         entry.1.extend(places);
     }
-    let mut by_roles: BTreeMap<(Alike, BTreeSet<Action>, Vec<String>), (Vec<Arc<str>>, BTreeSet<Arc<str>>)> =
-        BTreeMap::new();
+    let mut by_roles: Merged<Said, Vec<Arc<str>>> = Merged::new();
     for ((alike, role, actions), (fields, places)) in by_fields {
         let entry = by_roles.entry((alike, actions, fields)).or_default();
         entry.0.push(role);
