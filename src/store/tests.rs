@@ -241,10 +241,9 @@ async fn a_closed_store_fails_instead_of_hanging() {
 
 #[tokio::test]
 async fn a_held_connection_ends_in_an_error_in_time() {
-    let mut config = Config::new(Location::Memory);
-    config.operation_timeout = std::time::Duration::from_millis(20);
-    let store = Store::open(&config).await.unwrap();
+    let mut store = Store::memory().await.unwrap();
     let _held = store.connections.pool.acquire().await.unwrap();
+    store.operation_timeout = std::time::Duration::from_millis(20);
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_) | StoreError::Timeout(_))));
 }
 
