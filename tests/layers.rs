@@ -66,20 +66,21 @@ mod layers {
         let root =
             Regex::new(&format!(r"\b(?:crate|(?:super\s*::\s*){{{}}}super)\s*::\s*(\w+|\{{)", depth - 1))
                 .unwrap();
+        let item = Regex::new(r"(?:^|,)\s*(\w+)").unwrap();
         let mut names = Vec::new();
         for found in root.captures_iter(code) {
             if &found[1] != "{" {
                 names.push(found[1].to_owned());
                 continue;
             }
-            let mut inside = code[found.get(0).unwrap().end()..].to_owned();
-            while let Some(inner) = group.find(&inside).filter(|inner| !inside[..inner.start()].contains('}'))
-            {
+            let mut inside = code.split_at(found.get(0).unwrap().end()).1.to_owned();
+            let open = |inside: &str, at: usize| !inside.split_at(at).0.contains('}');
+            while let Some(inner) = group.find(&inside).filter(|inner| open(&inside, inner.start())) {
                 inside.replace_range(inner.range(), "");
             }
             let first = |item: Captures| item[1].to_owned();
             let items = inside.split('}').next().unwrap_or_default();
-            names.extend(Regex::new(r"(?:^|,)\s*(\w+)").unwrap().captures_iter(items).map(first));
+            names.extend(item.captures_iter(items).map(first));
         }
         names
     }
