@@ -1,5 +1,5 @@
 //! How far roles reach: what holders of a set of roles could get of every field, by action, with the conditions under
-//! which they do. [`matrix`](super::matrix) and [`diff`](super::diff) are views of this.
+//! which they do. [`matrix`](mod@super::matrix) and [`diff`](mod@super::diff) are views of this.
 //!
 //! Guards are taken as met and conditions as possible.
 
