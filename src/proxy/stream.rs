@@ -114,7 +114,7 @@ impl Answer {
 }
 
 impl Carry {
-    /// The next piece, charged; `None` at the end.
+    /// The next piece, charged; `None` at the end. None goes out while its record could not be written.
     async fn piece(&mut self) -> Result<Option<Bytes>, Unfinished> {
         let piece = loop {
             match poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
@@ -126,6 +126,9 @@ impl Carry {
                 },
             }
         };
+        if let Some(account) = &self.account {
+            account.ensure_writable()?;
+        }
         let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
         self.charge(bytes).await?;
         if let Some(account) = &mut self.account {

@@ -5,6 +5,8 @@ mod audit;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod operating;
