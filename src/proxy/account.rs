@@ -197,6 +197,7 @@ impl Account {
             | Reject::Limited(_)
             | Reject::Refused(_)
             | Reject::Slow
+            | Reject::Lapsed(_)
             | Reject::Upstream(_)
             | Reject::Unscreenable(_)
             | Reject::Audit(_) => Outcome::Refused(reject.to_string()),
@@ -235,6 +236,7 @@ impl Account {
             | Reject::Refused(_)
             | Reject::Slow
             | Reject::NotReleased
+            | Reject::Lapsed(_)
             | Reject::Audit(_) => {}
         }
     }

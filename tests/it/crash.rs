@@ -49,7 +49,7 @@ impl Drop for Process {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_completed_answer_has_one_record_after_a_kill() {
+async fn t07_every_completed_answer_has_one_record_after_a_kill() {
     let upstream = Upstream::start(|_| json(r#"{"data":{"id":1,"owner_id":"li.na","name":"Ada"}}"#)).await;
     let (dir, config) = Setup::before(&upstream).write();
     let completed: Arc<Mutex<Vec<String>>> = Arc::default();
