@@ -13,6 +13,8 @@ mod framing;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
 mod serving;
 #[cfg(test)]
 mod stages;
