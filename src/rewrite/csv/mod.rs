@@ -208,6 +208,9 @@ impl CsvEngine {
             .map(|column| {
                 let hidden = |rule: &usize| {
                     let all: Vec<usize> = (0..self.grants(*rule)).collect();
+                    if all.is_empty() {
+                        return true;
+                    }
                     let program = self.compiled.program(*rule, &all);
                     let act = program.map(|program| self.column(&program, columns.get(column)).act);
                     !matches!(act, Some(Act::Keep | Act::Mask(_)))

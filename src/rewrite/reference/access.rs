@@ -95,8 +95,8 @@ impl<'r> Record<'r> {
         self.declaring().chain(&self.rule.embedded).chain(&self.rule.key)
     }
 
-    /// Whether every place at and below this one has the same access: tried out over all names that occur in paths,
-    /// one that does not, and a few indexes, as deep as paths go.
+    /// Whether every place at and below this one has the same access: tried out over all names that paths go on with,
+    /// one that none does, and a few indexes, as deep as paths go.
     pub(super) fn uniform(&self, place: &[Loc]) -> bool {
         if let Some(known) = self.known.borrow().get(place) {
             return *known;
@@ -108,18 +108,10 @@ impl<'r> Record<'r> {
 
     fn tried_out(&self, place: &[Loc]) -> bool {
         let longest = self.all_paths().map(|path| path.steps().len()).max().unwrap_or(0);
-        let mut locs: Vec<Loc> = (0..5).map(Loc::Index).chain([Loc::Name("\u{1}".into())]).collect();
-        for step in self.all_paths().flat_map(Path::steps) {
-            if let Step::Name(name) = step
-                && !locs.contains(&Loc::Name(name.to_string()))
-            {
-                locs.push(Loc::Name(name.to_string()));
-            }
-        }
-        self.uniform_from(place, self.access(place), longest + 1, &locs)
+        self.uniform_from(place, self.access(place), longest + 1)
     }
 
-    pub(super) fn uniform_from(&self, place: &[Loc], access: Given<'_>, deeper: usize, locs: &[Loc]) -> bool {
+    fn uniform_from(&self, place: &[Loc], access: Given<'_>, deeper: usize) -> bool {
         let special =
             self.rule.relations.iter().map(|(path, _)| path).chain(self.rule.pairs.iter().map(|p| &p.at));
         let list = |path: &Path| {
@@ -127,14 +119,32 @@ impl<'r> Record<'r> {
         };
         let marked = special.clone().any(|path| leads(path.steps(), place))
             || self.rule.relations.iter().any(|(path, _)| list(path));
-        let open = |path: &Path| !next(path, place).is_empty() || path.steps().contains(&Step::Descend);
-        self.access(place) == access
-            && !marked
-            && (deeper == 0
-                || !self.all_paths().any(open)
-                || locs
-                    .iter()
-                    .all(|loc| self.uniform_from(&below(place, loc.clone()), access, deeper - 1, locs)))
+        let below_is = || {
+            self.choices(place)
+                .into_iter()
+                .all(|loc| self.uniform_from(&below(place, loc), access, deeper - 1))
+        };
+        self.access(place) == access && !marked && (deeper == 0 || below_is())
+    }
+
+    /// One step for each that a path tells apart here, and one that none does.
+    fn choices(&self, place: &[Loc]) -> Vec<Loc> {
+        let steps: Vec<&Step> =
+            self.all_paths().flat_map(|path| next(path, place)).map(|(step, _)| step).collect();
+        if steps.is_empty() {
+            return Vec::new();
+        }
+        let indexed = steps.iter().any(|step| matches!(step, Step::Index(_) | Step::Slice { .. }));
+        let mut locs: Vec<Loc> = (0..if indexed { 5 } else { 1 }).map(Loc::Index).collect();
+        locs.push(Loc::Name("\u{1}".into()));
+        for step in steps {
+            if let Step::Name(name) = step
+                && !locs.contains(&Loc::Name(name.to_string()))
+            {
+                locs.push(Loc::Name(name.to_string()));
+            }
+        }
+        locs
     }
 
     /// Where a member leads: `None` if its name only looks like one that is not wholly shown.

@@ -75,3 +75,15 @@ fn json_in_a_text_shares_the_depth_bound() {
     assert_eq!(out(&plan, fits), fits);
     assert_eq!(out(&plan, r#"[{"data":"{\"a\":1,\"b\":[]}"}]"#), "[{}]");
 }
+
+/// A type of row that is never released said the names of columns that only related records show.
+#[test]
+fn a_type_of_row_without_grants_shows_no_column() {
+    let mut shut = rule("s", Vec::new());
+    shut.relations = vec![(path("owner"), fixed(1))];
+    let cases = [("open".into(), RuleId(1)), ("shut".into(), RuleId(0))].into();
+    let records = Records::Many { at: path("$[*]"), rule: RuleRef::ByType { at: path("type"), cases } };
+    let layout = Layout { records, keep: Vec::new(), total: None };
+    let plan = plan(table(), layout, vec![shut, rule("u", vec![grant(show(&["name"]))])]);
+    assert_eq!(out(&plan, "type,name,owner.name\nshut,1380,1380\nopen,x,1380\n"), "name\nx\n");
+}
