@@ -213,7 +213,7 @@ impl Snapshot {
         if !self.plan.needs_body(head) {
             return Ok((None, Either::Left(body)));
         }
-        let judged = self.in_time(request::collect(body, self.bounds.body_bytes)).await?;
+        let judged = self.in_time(request::gather(&head.headers, body, &self.bounds)).await?;
         Ok((Some(judged), Either::Right(Empty::new())))
     }
 
