@@ -24,6 +24,7 @@ mod rows;
 mod survey;
 mod target;
 mod tree;
+mod uphold;
 mod when;
 
 pub use body::{BodyFault, BodyForm, BodyForms, RequestBody};

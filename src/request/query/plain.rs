@@ -69,7 +69,9 @@ pub(super) fn selection(fields: &QueryFields, plan: &RewritePlan, value: &str) -
     if kept.is_empty() {
         return None;
     }
-    for name in select::deciding(plan) {
+    let asked_for = |place: &str| kept.iter().any(|name| covers(name, place) || covers(place, name));
+    let deciding = select::deciding(plan, &asked_for);
+    for name in deciding {
         if !kept.iter().any(|chosen| covers(chosen, &name)) {
             kept.push(name);
         }
