@@ -31,6 +31,8 @@ pub struct RouteFacts {
     pub single: bool,
     /// How refusals of this api look.
     pub denial: Arc<DenialShape>,
+    /// Whether absolute URLs of the upstream in answers point back at the gateway.
+    pub rewrite_origin: bool,
     /// How bodies hold their JSON.
     pub body_as: BodyForms,
     /// Request headers passed upstream beside the fixed ones, lower case.

@@ -136,7 +136,7 @@ impl Gateway {
             None => None,
         };
         let applied = at.pre_read(&permit, &head).await?;
-        let client = ClientFacts::of(&head);
+        let client = ClientFacts::of(&head, peer.tls);
         let request = Request::from_parts(head, body);
         let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
         let answer = at.upstreams.send(&permit, narrowed).await?;

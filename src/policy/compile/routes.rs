@@ -23,14 +23,6 @@ impl Compiler<'_> {
         let mut written = Vec::new();
         for api in &set.apis {
             let denial = Arc::new(self.denial_shape(api.denial.as_ref()));
-            for (key, mark) in &api.later {
-                self.not_enforced(
-                    &format!("`{key}`"),
-                    "absolute addresses in answers still name the upstream",
-                    true,
-                    *mark,
-                );
-            }
             for route in &api.routes {
                 for (table, ignore_case) in self.route(api, route, &denial) {
                     written.push((table, ignore_case, route.pattern.mark));
@@ -258,6 +250,7 @@ impl Compiler<'_> {
             public: route.public,
             single,
             denial: denial.clone(),
+            rewrite_origin: api.rewrite_origin,
             body_as: self.body_forms(route),
             request_headers: self.passing_headers(route, &when),
             response_headers: self.headers(&route.response_headers),

@@ -14,8 +14,8 @@ pub struct Api {
     pub denial: Option<Denials>,
     /// What it can do.
     pub routes: Vec<Route>,
-    /// Keys that are read and not acted on yet.
-    pub later: Vec<(&'static str, Mark)>,
+    /// Whether absolute URLs in answers point back at the gateway.
+    pub rewrite_origin: bool,
 }
 
 /// How an api says no.
@@ -165,16 +165,13 @@ pub enum Format {
 pub(super) fn api(documents: &Documents, name: &Word, node: &Node) -> Option<Api> {
     let fields = Fields::of(documents, node, "an api")?;
     let denial = fields.node("denial").and_then(|node| denials(documents, node));
-    let mut later = Vec::new();
-    if let Some(node) = fields.node("origin") {
-        later.push(("origin", node.mark));
-    }
+    let rewrite_origin = fields.choice("origin", &[("keep", false), ("rewrite", true)]).unwrap_or(false);
     let mut routes = Vec::new();
     if let Some(node) = fields.node("routes") {
         routes.extend(items(documents, node, "`routes`").iter().filter_map(|item| route(documents, item)));
     }
     fields.finish();
-    Some(Api { name: name.clone(), denial, routes, later })
+    Some(Api { name: name.clone(), denial, routes, rewrite_origin })
 }
 
 fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
