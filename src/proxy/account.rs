@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::audit::{Closing, Duty, Outcome, Record};
+use crate::audit::{AuditError, Closing, Duty, Outcome, Record};
 use crate::base::Clock;
 use crate::identity::{Peer, Principal, Unauthenticated};
 use crate::limits::{Limited, Notice};
@@ -131,6 +131,12 @@ impl Account {
             record.permit(permit);
             record.duty(if public { Duty::Spool } else { Duty::Refuse });
         });
+    }
+
+    /// An error while the record of a protected request could not be written: nothing is asked of an upstream then,
+    /// and nothing more of an answer goes out.
+    pub(super) fn ensure_writable(&self) -> Result<(), AuditError> {
+        self.record.as_ref().map_or(Err(AuditError::Closed), Record::ensure_writable)
     }
 
     /// The upstream answered.

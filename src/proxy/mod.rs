@@ -129,6 +129,7 @@ impl Gateway {
             None => at.plan.pass(operation, self.clock.now())?,
         };
         account.permit(&permit);
+        account.ensure_writable()?;
 
         let ticket = match &principal {
             Some(principal) => Some(self.limits.admit(&Caller::of(principal), &permit).await?),

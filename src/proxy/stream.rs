@@ -121,7 +121,7 @@ impl Answer {
 }
 
 impl Carry {
-    /// The next piece, charged; `None` at the end.
+    /// The next piece, charged; `None` at the end. None goes out while its record could not be written.
     async fn piece(&mut self) -> Result<Option<Bytes>, Unfinished> {
         let piece = loop {
             match poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
@@ -133,6 +133,9 @@ impl Carry {
                 },
             }
         };
+        if let Some(account) = &self.account {
+            account.ensure_writable()?;
+        }
         if let Some(standing) = &mut self.standing {
             standing.holds()?;
         }

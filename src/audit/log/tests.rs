@@ -67,7 +67,7 @@ async fn shutting_waits_for_what_is_under_way_and_accepts_nothing_new() {
     record.close().await.unwrap();
     shutting.await.unwrap();
     assert_eq!(place.types().last().unwrap(), "stop");
-    assert!(!log.is_writable());
+    assert!(log.ensure_writable().is_err());
     log.shut().await;
 }
 
@@ -313,7 +313,7 @@ fn open_faulty(place: &Place) -> (AuditLog, Arc<Faults>) {
 }
 
 async fn writable_again(place: &Place, log: &AuditLog) {
-    while !log.is_writable() {
+    while log.ensure_writable().is_err() {
         place.clock.advance(Duration::from_secs(1));
         tokio::task::yield_now().await;
     }
@@ -324,12 +324,12 @@ async fn a07_while_the_disk_is_full_nothing_completes_and_nothing_is_lost() {
     let place = Place::new();
     let (log, faults) = open_faulty(&place);
     complete(&log, 1).close().await.unwrap();
-    assert!(log.is_writable());
+    assert_eq!(log.ensure_writable(), Ok(()));
 
     faults.append.store(true, Ordering::SeqCst);
     let error = complete(&log, 2).close().await.unwrap_err();
     assert!(matches!(error, AuditError::Write(_)), "{error:?}");
-    assert!(!log.is_writable());
+    assert!(log.ensure_writable().is_err());
     assert!(matches!(log.ensure_writable(), Err(AuditError::Write(_))));
     let mut running = begun(&log, 6);
     assert!(matches!(running.ensure_writable(), Err(AuditError::Write(_))));
@@ -363,7 +363,7 @@ async fn a_head_that_cannot_be_written_stops_new_requests_but_keeps_the_records(
     let (log, faults) = open_faulty(&place);
     faults.anchor.store(true, Ordering::SeqCst);
     complete(&log, 1).close().await.unwrap();
-    while log.is_writable() {
+    while log.ensure_writable().is_ok() {
         tokio::task::yield_now().await;
     }
     faults.anchor.store(false, Ordering::SeqCst);
@@ -398,7 +398,7 @@ async fn a_record_that_may_wait_is_not_waited_for() {
     let mut record = complete(&log, 1);
     record.duty(Duty::Spool);
     assert_eq!(record.close().await.unwrap().sequence(), None);
-    while log.is_writable() {
+    while log.ensure_writable().is_ok() {
         tokio::task::yield_now().await;
     }
     faults.append.store(false, Ordering::SeqCst);

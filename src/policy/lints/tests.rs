@@ -82,7 +82,7 @@ fn a_permission_that_adds_nothing_is_shadowed() {
 
 #[test]
 fn what_nothing_leads_to_is_dead() {
-    let codes = ["dead-permission", "dead-route", "dead-guard"];
+    let codes = ["dead-permission", "dead-route"];
     let found = warned(
         &codes,
         &format!(
@@ -98,12 +98,6 @@ fn what_nothing_leads_to_is_dead() {
         "a user is reached inside of customers"
     );
     let roles = format!("roles:\n{OTHER}  sales: {{ inherits: [other] }}\n");
-    let guards =
-        "guards:\n  - { name: orders, on: { resource: order, actions: [delete] }, require: principal.mfa }\n";
-    assert_eq!(
-        warned(&codes, &format!("{roles}{guards}")),
-        ["6 dead-guard: the guard `orders` concerns no route and no field"]
-    );
     let text = format!(
         "{}{roles}",
         RESOURCES.replace(
