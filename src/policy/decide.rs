@@ -13,7 +13,7 @@ use crate::identity::Principal;
 use crate::rewrite::condition::{Param, ParamRoot, Params, Value};
 
 use super::assemble::{Rights, assemble};
-use super::model::{BindingTerms, GuardTable, RoleId, RouteTable};
+use super::model::{BindingTerms, Bound, GuardTable, RoleId, RouteTable};
 use super::operation::Operation;
 use super::permit::{Denial, DenialReason, Permit, PreRead, QueryRule};
 use super::plan::Plan;
@@ -142,7 +142,7 @@ impl Plan {
         let named = named.chain(principal.groups().iter().filter_map(|group| bound.by_group.get(group)));
         // Conditions of bindings see the roles given directly: the others are what is being found out.
         let mut params = None;
-        for index in named.flatten().chain(&bound.open) {
+        for index in named.flat_map(Bound::all).chain(&bound.open) {
             let Some(binding) = self.tables.bindings.get(*index as usize) else { continue };
             let holds = binding.terms.as_ref().is_none_or(|terms| {
                 terms_hold(terms, asked)

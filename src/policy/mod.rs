@@ -14,6 +14,7 @@ mod check;
 mod compile;
 mod decide;
 mod keys;
+mod lints;
 mod load;
 mod model;
 mod operation;

@@ -17,7 +17,7 @@ use crate::rewrite::{Access, Format, Path, Selector};
 use super::Compiler;
 use super::selectors::{Pick, resolve};
 use crate::policy::assemble::{Rights, access_at, assemble};
-use crate::policy::model::{PermissionId, PermissionTable, ResourceId, RoleId, RouteTable};
+use crate::policy::model::{Bound, PermissionId, PermissionTable, ResourceId, RoleId, RouteTable};
 use crate::policy::operation::Action;
 use crate::policy::source::Word;
 use crate::policy::syntax::Invariant;
@@ -140,12 +140,12 @@ impl Compiler<'_> {
         let role_of = |index: &u32| self.tables.bindings.get(*index as usize).map(|b| b.role as usize);
         let bound = &self.tables.bound;
         for (user, indexes) in &bound.by_user {
-            for role in indexes.iter().filter_map(role_of) {
+            for role in indexes.all().iter().filter_map(role_of) {
                 sources.get_mut(role).into_iter().for_each(|found| found.users.extend([user.clone()]));
             }
         }
         for (group, indexes) in &bound.by_group {
-            for role in indexes.iter().filter_map(role_of) {
+            for role in indexes.all().iter().filter_map(role_of) {
                 sources.get_mut(role).into_iter().for_each(|found| found.groups.extend([group.clone()]));
             }
         }
@@ -174,7 +174,7 @@ impl Compiler<'_> {
 
     /// The roles that whoever is in a group has in any case.
     fn given_with(&self, group: &str) -> BTreeSet<RoleId> {
-        let indexes = self.tables.bound.by_group.get(group).into_iter().flatten();
+        let indexes = self.tables.bound.by_group.get(group).into_iter().flat_map(Bound::all);
         let bindings = indexes.filter_map(|index| self.tables.bindings.get(*index as usize));
         bindings.filter(|binding| binding.terms.is_none()).map(|binding| binding.role).collect()
     }
