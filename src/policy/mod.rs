@@ -25,7 +25,7 @@ mod when;
 
 pub use compile::Purpose;
 pub use keys::MaskKeys;
-pub use load::Loaded;
+pub use load::{Loaded, policy_files};
 pub use operation::{Action, Operation};
 pub use permit::{
     Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryFields,
