@@ -30,7 +30,7 @@ use crate::telemetry::{AccessFormat, AccessLog, LineLog, Metrics, Target};
 
 use config::{AccessLogConfig, AuditConfig, Config, ListenerConfig, StoreConfig, SyncConfig};
 
-pub use load::{Checked, check};
+pub use load::{Checked, check, check_text};
 pub use reload::{Reloader, Why};
 pub use sockets::Sockets;
 

@@ -43,7 +43,7 @@ impl Loaded {
         let mut documents = Documents::new();
         let mut files = Vec::new();
         for path in paths {
-            match files_of(path) {
+            match policy_files(path) {
                 Ok(found) => files.extend(found),
                 Err(error) => documents.push(Diagnostic::error(
                     "unreadable-file",
@@ -103,7 +103,7 @@ impl Loaded {
 
 /// The `*.yaml` files of a directory, sorted; a file stands for itself. The configuration of the deployment is no
 /// policy, also where it lies beside it.
-fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub fn policy_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !std::fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

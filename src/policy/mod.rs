@@ -31,7 +31,7 @@ mod when;
 pub use body::{BodyFault, BodyForm, BodyForms, RequestBody};
 pub use compile::Purpose;
 pub use keys::MaskKeys;
-pub use load::Loaded;
+pub use load::{Loaded, policy_files};
 pub use operation::{Action, Operation};
 pub use permit::{
     AskedColumns, BodyPart, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
