@@ -6,7 +6,7 @@ DEBUG := target/debug/fieldgate
 SCENARIOS := $(sort $(dir $(wildcard policies/*/)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test unit docs policies live verify fmt lint bench
+.PHONY: help demo build test unit docs policies live verify fmt lint bench peers soak
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,3 +46,9 @@ lint: ## Clippy with the lints of Cargo.toml; a warning fails
 
 bench: ## Rewrite, decide and pipeline benches, each against a rival in the same run
 	$(CARGO) bench --locked --bench '*'
+
+peers: build ## Other people's clients and testers (h2load, wrk, slowhttptest, testssl.sh, sslyze …) against the release binary
+	tests/peers/run
+
+soak: build ## Twenty minutes of load, faults, reloads and vanishing clients; then nothing may be left over (SOAK_SECONDS=1200)
+	tests/soak/run

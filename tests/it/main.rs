@@ -3,11 +3,17 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod operating;
+#[cfg(test)]
+mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
