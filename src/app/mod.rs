@@ -60,19 +60,19 @@ impl App {
         let vocabulary = load::vocabulary(&config, &policy);
         let limits = open_limits(&store, &clock, &metrics).await?;
         let snapshot = load::snapshot(config, policy, &store, &clock)?;
+        let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             limits,
             audit,
             access,
-            metrics: Arc::clone(&metrics),
+            metrics,
             clock,
         });
         let certificates = certificates.into_iter().flatten().collect();
         let reloader =
             Reloader::new(Arc::clone(&gateway), Arc::clone(&status), store.clone(), certificates, files);
         reloader.in_force(&vocabulary);
-        let admin = Arc::new(Admin::new(metrics, Arc::clone(&status)));
         Ok(Self {
             gateway,
             callers: bound.callers,

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]

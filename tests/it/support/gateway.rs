@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     listener: String,
     api: String,
     more: String,
+    clock: Arc<dyn Clock>,
 }
 
 /// A running gateway; its files go with it.
@@ -97,6 +98,7 @@ impl Setup {
             listener: String::new(),
             api: String::new(),
             more: String::new(),
+            clock: Arc::new(SystemClock::new()),
         }
     }
 
@@ -121,6 +123,12 @@ impl Setup {
     /// Adds sections to the configuration.
     pub(crate) fn config(mut self, text: &str) -> Self {
         self.more.push_str(text);
+        self
+    }
+
+    /// Puts another clock in.
+    pub(crate) fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -170,8 +178,7 @@ audit: {{ dir: audit }}
         add(dir.path());
         let (config, report) = Config::load(&path);
         let config = config.unwrap_or_else(|| panic!("{}", report.to_text(false)));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let app = match App::start(config, clock, Arc::new(Metrics::new())).await {
+        let app = match App::start(config, self.clock, Arc::new(Metrics::new())).await {
             Ok(app) => app,
             Err(report) => panic!("{}", report.to_text(false)),
         };
