@@ -11,12 +11,18 @@ mod disk;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod serving;
+#[cfg(test)]
+mod slowness;
 #[cfg(test)]
 mod stages;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod watching;
