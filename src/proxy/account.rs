@@ -258,6 +258,11 @@ impl Account {
                 let method = if matches!(error, Unauthenticated::Missing) { "none" } else { "unknown" };
                 self.metrics.authentication(method, false);
             }
+            Reject::Denied(denial) => {
+                if let (None, Some(route)) = (&self.route, &denial.route) {
+                    self.route(&Arc::clone(route));
+                }
+            }
             Reject::Limited(limited) => self.limited(&limited.clone()),
             Reject::Upstream(error) => self.upstream_failed(failure(error)),
             Reject::Unscreenable(error) => {
@@ -266,7 +271,6 @@ impl Account {
                 }
             }
             Reject::Framing(_)
-            | Reject::Denied(_)
             | Reject::Refused(_)
             | Reject::Slow
             | Reject::NotReleased

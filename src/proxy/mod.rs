@@ -295,7 +295,7 @@ impl Snapshot {
 /// Answers with a refusal; the record is written first. One that cannot be written is no reason to refuse a refusal.
 async fn refuse(reject: &Reject, account: Option<Account>, id: Uuid) -> Response<Answer> {
     let shape = account.as_ref().and_then(Account::shape);
-    let response = reject.answer(shape.as_deref(), id);
+    let response = reject.answer(shape.as_deref().or(reject.shape()), id);
     let bytes = response.body().size_hint().exact().unwrap_or_default();
     if let Some(closing) = account.and_then(|account| account.refused(reject, response.status(), bytes)) {
         let _written = closing.await;
