@@ -59,7 +59,7 @@ impl App {
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let vocabulary = load::vocabulary(&config, &policy);
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(config, policy, &store, &clock)?;
+        let snapshot = load::snapshot(config, policy, &store, &clock, &metrics)?;
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             limits,

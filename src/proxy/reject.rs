@@ -213,7 +213,9 @@ impl Reject {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(limited) => Some(limited.retry_after),
-            Self::Audit(_) | Self::Upstream(UpstreamError::Busy) => Some(Duration::from_secs(1)),
+            Self::Audit(_) | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => {
+                Some(Duration::from_secs(1))
+            }
             Self::Unauthenticated(error) => error.is_unavailable().then_some(Duration::from_secs(5)),
             Self::Upstream(_)
             | Self::Framing(_)
