@@ -10,10 +10,10 @@ use crate::policy::{Loaded, MaskKeys, Plan, Purpose};
 use crate::proxy::Snapshot;
 use crate::rewrite::mask::Keys;
 use crate::store::Store;
-use crate::telemetry::Vocabulary;
-use crate::upstream::{Credentials, UpstreamConfig, Upstreams};
+use crate::telemetry::{Metrics, Vocabulary};
+use crate::upstream::{Credentials, Login, OAuth2, TokenSource, UpstreamConfig, Upstreams};
 
-use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig};
+use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig, SecretSource, SourceConfig};
 
 /// A configuration and its policy, for looking at: nothing is opened, no secret is needed.
 pub struct Checked {
@@ -96,19 +96,17 @@ fn fit(config: &Config, plan: &Plan, report: &mut Report) {
 }
 
 /// Sets up the upstreams of a configuration.
-pub(super) fn upstreams(apis: &[ApiConfig], clock: &Arc<dyn Clock>) -> Result<Upstreams, Report> {
+pub(super) fn upstreams(
+    apis: &[ApiConfig],
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Upstreams, Report> {
     let mut report = Report::default();
-    let mut configs = Vec::new();
-    for api in apis {
-        match upstream(api) {
-            Ok(config) => configs.push(config),
-            Err(diagnostic) => report.push(*diagnostic),
-        }
-    }
+    let configs: Vec<UpstreamConfig> = apis.iter().map(|api| upstream(api, &mut report)).collect();
     if report.has_errors() {
         return Err(report);
     }
-    Upstreams::new(configs, Arc::clone(clock)).map_err(|errors| {
+    Upstreams::new(configs, Arc::clone(clock), metrics).map_err(|errors| {
         let mut report = Report::default();
         for error in errors {
             report.push(Diagnostic::error("upstream", error.to_string()));
@@ -117,29 +115,63 @@ pub(super) fn upstreams(apis: &[ApiConfig], clock: &Arc<dyn Clock>) -> Result<Up
     })
 }
 
-fn upstream(api: &ApiConfig) -> Result<UpstreamConfig, Box<Diagnostic>> {
+fn upstream(api: &ApiConfig, report: &mut Report) -> UpstreamConfig {
+    // A secret that is not there now is a mistake now, not when the first caller comes.
+    let mut secret = |source: &SecretSource| {
+        if let Err(missing) = source.read() {
+            report.push(*missing);
+        }
+        source.reader()
+    };
     let credentials = match &api.credential {
         CredentialConfig::None => Credentials::None,
         CredentialConfig::Pass => Credentials::Pass,
-        CredentialConfig::Header { name, prefix, secret } => {
-            let secret = secret.read()?;
-            let value = Secret::new(format!("{prefix}{}", secret.expose()));
-            Credentials::Header { name: name.clone(), value }
+        CredentialConfig::Own { source, put, expired } => {
+            let source = match source {
+                SourceConfig::Fixed(source) => TokenSource::Fixed(secret(source)),
+                SourceConfig::OAuth2(config) => TokenSource::OAuth2(OAuth2 {
+                    token_url: config.token_url.clone(),
+                    client_id: Arc::clone(&config.client_id),
+                    client_secret: secret(&config.client_secret),
+                    refresh_token: config.refresh_token.as_ref().map(&mut secret),
+                    scopes: config.scopes.clone(),
+                    parameters: config.parameters.clone(),
+                    trust: config.trust.clone(),
+                    in_body: config.in_body,
+                }),
+                SourceConfig::Login(config) => TokenSource::Login(Login {
+                    method: config.method.clone(),
+                    target: config.target.clone(),
+                    body: config.body.clone(),
+                    secrets: config
+                        .secrets
+                        .iter()
+                        .map(|(name, source)| (Arc::clone(name), secret(source)))
+                        .collect(),
+                    token: config.token.clone(),
+                    lifetime: config.lifetime,
+                }),
+            };
+            Credentials::Own { source, put: put.clone(), expired: expired.clone() }
         }
     };
-    Ok(UpstreamConfig {
+    UpstreamConfig {
         api: Arc::clone(&api.name),
-        base: api.url.clone(),
+        bases: api.urls.clone(),
         host: api.host.clone(),
         trust: api.trust.clone(),
+        certificate: api.certificate.clone(),
         http2: api.http2,
         credentials,
         timeouts: api.timeouts.clone(),
         max_connections: api.max_connections,
         max_pending: api.max_pending,
+        retries: api.retries,
+        breaker: api.breaker,
+        health: api.health.clone(),
         sniff_gzip: api.sniff_gzip,
         compression: api.compression,
-    })
+    }
 }
 
 /// Sets up who callers are.
@@ -194,10 +226,11 @@ pub(super) fn snapshot(
     plan: Arc<Plan>,
     store: &Store,
     clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
 ) -> Result<Snapshot, Report> {
     Ok(Snapshot {
         plan,
-        upstreams: upstreams(&config.apis, clock)?,
+        upstreams: upstreams(&config.apis, clock, metrics)?,
         identity: Arc::new(identity(config.identity, store, clock)?),
         bounds: config.bounds.request,
         body_time: config.bounds.body_time,

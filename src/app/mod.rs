@@ -66,7 +66,7 @@ impl App {
         let bound = Bound::of(&config, &certificates, sockets).await?;
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(config, plan, &store, &clock)?;
+        let snapshot = load::snapshot(config, plan, &store, &clock, &metrics)?;
         let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),

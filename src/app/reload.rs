@@ -115,7 +115,14 @@ impl Reloader {
                 self.dispose();
             }
         };
-        tokio::join!(watching, ticking);
+        let checking = async {
+            loop {
+                tokio::time::sleep(CHECK).await;
+                let upstreams = self.gateway.snapshot.load().upstreams.clone();
+                upstreams.tick().await;
+            }
+        };
+        tokio::join!(watching, ticking, checking);
     }
 
     /// Loads configuration, policy and certificates again and exchanges what can be exchanged. The error is what
@@ -174,7 +181,7 @@ impl Reloader {
                 body_time: current.body_time,
             }
         } else {
-            load::snapshot(config, plan, &self.store, &self.gateway.clock)?
+            load::snapshot(config, plan, &self.store, &self.gateway.clock, &self.gateway.metrics)?
         };
         let old = Arc::clone(&current.plan);
         drop(current);
@@ -263,5 +270,7 @@ pub(super) fn log_all(report: &Report) {
 /// Complaints of one reload that are logged; `check` shows all.
 const LOGGED: usize = 20;
 
+/// How often upstreams are looked after: the shortest time between two health checks.
+const CHECK: Duration = Duration::from_secs(1);
 /// How often due work is looked for.
 const TICK: Duration = Duration::from_secs(5);

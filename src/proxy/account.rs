@@ -368,6 +368,8 @@ pub(super) fn failure(error: &UpstreamError) -> UpstreamFailure {
     match error {
         UpstreamError::Unknown(_) | UpstreamError::Connect(_) => UpstreamFailure::Connect,
         UpstreamError::Busy => UpstreamFailure::Busy,
+        UpstreamError::Open => UpstreamFailure::Open,
+        UpstreamError::Credential(_) | UpstreamError::ConnectionBound => UpstreamFailure::Credential,
         UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
         UpstreamError::Broken(_) => UpstreamFailure::Protocol,
         UpstreamError::Request => UpstreamFailure::Closed,

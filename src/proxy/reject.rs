@@ -238,7 +238,7 @@ impl Reject {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(limited) => Some(limited.retry_after),
-            Self::Lapsed(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy) => {
+            Self::Lapsed(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => {
                 Some(Duration::from_secs(1))
             }
             Self::Unauthenticated(error) => error.is_unavailable().then_some(Duration::from_secs(5)),

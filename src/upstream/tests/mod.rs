@@ -1,5 +1,8 @@
 //! One upstream at a time, asked over real sockets.
 
+mod credentials;
+mod hosts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +17,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::base::{Secret, SystemClock};
 use crate::request::Outgoing;
+use crate::telemetry::Metrics;
 
 use super::answer::UpstreamResponse;
 use super::config::tests::config;
-use super::config::{Credentials, Timeouts, Trust, UpstreamConfig};
+use super::config::{Credentials, Expired, Put, SecretReader, Timeouts, TokenSource, Trust, UpstreamConfig};
 use super::error::{Phase, UpstreamError};
 use super::exchange::Upstream;
 use super::pki::Authority;
@@ -28,7 +32,8 @@ type Scripted = scripted::Upstream;
 const SHORT: Duration = Duration::from_millis(20);
 
 fn upstream(config: UpstreamConfig) -> Arc<Upstream> {
-    Arc::new(Upstream::new(config, Arc::new(SystemClock::new())).unwrap())
+    let metrics = Arc::new(Metrics::new());
+    Arc::new(Upstream::new(&config, Arc::new(SystemClock::new()), metrics).unwrap())
 }
 
 fn to(scripted: &Scripted) -> UpstreamConfig {
@@ -64,9 +69,10 @@ fn timeouts(timeouts: Timeouts, scripted: &Scripted) -> UpstreamConfig {
 async fn sends_the_judged_request_and_nothing_of_its_own_accord() {
     let crm = Scripted::start(|_| json("{}")).await;
     let upstream = upstream(UpstreamConfig {
-        credentials: Credentials::Header {
-            name: http::header::AUTHORIZATION,
-            value: Secret::new("Bearer service".to_owned()),
+        credentials: Credentials::Own {
+            source: TokenSource::Fixed(SecretReader::new(|| Ok(Secret::new("service".to_owned())), None)),
+            put: Put::Header(http::header::AUTHORIZATION, "Bearer ".into()),
+            expired: Expired::default(),
         },
         ..config(&format!("{}/base", crm.url()))
     });
@@ -151,7 +157,7 @@ fn authorities_that_cannot_be_read_are_a_mistake_of_the_configuration() {
         Trust::Pem(Arc::from(&b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"[..])),
     ] {
         let config = UpstreamConfig { trust, ..config("https://crm") };
-        assert!(Upstream::new(config, Arc::new(SystemClock::new())).is_err());
+        assert!(Upstream::new(&config, Arc::new(SystemClock::new()), Arc::new(Metrics::new())).is_err());
     }
 }
 
@@ -188,7 +194,7 @@ async fn an_answer_that_does_not_begin_is_given_up() {
     let refused = get_all(&upstream).await.unwrap_err();
     assert!(matches!(refused, UpstreamError::Timeout(Phase::FirstByte)), "{refused}");
     crm.departure().await;
-    assert_eq!(upstream.load(&"crm".into()).in_flight, 0);
+    assert_eq!(upstream.load().in_flight, 0);
 }
 
 const BEGUN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345";
@@ -206,7 +212,7 @@ async fn an_answer_that_stalls_is_given_up() {
         let acceptable = [phase, Phase::FirstByte];
         assert!(matches!(refused, UpstreamError::Timeout(found) if acceptable.contains(&found)), "{refused}");
         crm.departure().await;
-        assert_eq!(upstream.load(&"crm".into()).in_flight, 0);
+        assert_eq!(upstream.load().in_flight, 0);
     }
 }
 
