@@ -17,9 +17,8 @@ fn every_scenario_checks_without_a_warning() {
         let loaded = Loaded::read(std::slice::from_ref(&scenario), &MaskKeys::Assumed, Purpose::Check);
         // A section that is read and not enforced is warned about; the README of such a scenario says the same.
         let honest = fs::read_to_string(scenario.join("README.md")).unwrap().contains("not enforced");
-        let fine = |found: &Diagnostic| {
-            found.severity == Severity::Note || (honest && found.code == "not-enforced")
-        };
+        let fine =
+            |found: &Diagnostic| found.severity == Severity::Note || (honest && found.code == "not-enforced");
         let report = loaded.report.to_text(false);
         let fine = loaded.report.diagnostics().iter().all(fine);
         assert!(loaded.plan.is_some() && fine, "{}:\n{report}", scenario.display());

@@ -9,9 +9,15 @@
     reason = "the whole binary is a test"
 )]
 
+mod answers;
 mod combination;
+mod dice;
 mod fine_print;
+mod invented;
+mod naive;
 mod quoted;
+mod random;
 mod support;
 mod terms;
+mod tree;
 mod writing;
