@@ -7,6 +7,8 @@ mod changes;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod depth;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod framing;
