@@ -541,6 +541,7 @@ impl Policy {
                 { "match": "PUT /one/{id}", "action": "update", "resource": "main", "body": "$" },
                 { "match": "PATCH /one/{id}", "action": "update", "resource": "main", "body": "$", "on_uneditable": "strip" },
                 { "match": "POST /one", "action": "create", "resource": "main", "body": "$" },
+                { "match": "POST /new", "action": "create", "resource": "main", "body": "$", "on_uneditable": "strip" },
             ] } },
         })
         .to_string()
