@@ -112,6 +112,23 @@ impl Reject {
         }
     }
 
+    /// The shape of the api, where the refusal itself knows it: the body was needed to find the route.
+    pub(super) fn shape(&self) -> Option<&DenialShape> {
+        match self {
+            Self::Denied(denial) => denial.shape.as_deref(),
+            Self::Framing(_)
+            | Self::Unauthenticated(_)
+            | Self::Limited(_)
+            | Self::Refused(_)
+            | Self::Slow
+            | Self::NotReleased
+            | Self::Lapsed(_)
+            | Self::Upstream(_)
+            | Self::Unscreenable(_)
+            | Self::Audit(_) => None,
+        }
+    }
+
     /// The answer, in the shape of the api where that is known. A `HEAD` gets the same; the listener leaves the body
     /// out.
     pub(super) fn answer(&self, shape: Option<&DenialShape>, id: Uuid) -> Response<Full<Bytes>> {
