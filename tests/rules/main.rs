@@ -18,6 +18,7 @@ mod language;
 mod naive;
 mod quoted;
 mod random;
+mod shapes;
 mod support;
 mod terms;
 mod threats;
