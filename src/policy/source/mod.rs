@@ -8,6 +8,7 @@
 //! ([`SourceBounds`]).
 
 mod fields;
+pub(super) mod help;
 mod parse;
 mod simple;
 mod tree;
@@ -260,7 +261,10 @@ impl Documents {
     }
 
     /// Adds a complaint.
-    pub fn push(&self, diagnostic: Diagnostic) {
+    pub fn push(&self, mut diagnostic: Diagnostic) {
+        if diagnostic.help.is_none() {
+            diagnostic.help = help::general(diagnostic.code).map(Into::into);
+        }
         self.report.borrow_mut().push(diagnostic);
     }
 

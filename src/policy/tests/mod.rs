@@ -19,6 +19,7 @@ use crate::identity::{Assumed, Principal};
 
 use crate::rewrite::{Counts, CutReason, Rewriter};
 
+use super::source::help::general;
 use super::{Denial, DenialReason, Loaded, MaskKeys, Permit, Plan, Purpose};
 
 /// The example of the documentation.
@@ -45,7 +46,9 @@ pub(super) fn said(report: &Report) -> Vec<String> {
         .iter()
         .map(|d| {
             let place = d.place.as_ref().map_or_else(String::new, |p| format!("{}:{} ", p.line, p.column));
-            let help = d.help.as_ref().map_or_else(String::new, |help| format!(" | {help}"));
+            // The general help for a code adds nothing here.
+            let own = d.help.as_ref().filter(|help| Some(help.as_str()) != general(d.code));
+            let help = own.map_or_else(String::new, |help| format!(" | {help}"));
             format!("{place}{} {}{help}", d.code, d.message)
         })
         .collect()

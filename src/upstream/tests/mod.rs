@@ -342,7 +342,7 @@ async fn an_answer_left_unread_ends_its_connection() {
 
 /// W14: a request of which the upstream saw anything is not sent again.
 #[tokio::test]
-async fn no_request_is_sent_twice() {
+async fn w14_no_request_is_sent_twice() {
     for method in ["POST", "PUT", "PATCH", "DELETE", "GET"] {
         let crm = Scripted::start(move |request| match request.target.as_str() {
             "/first" => json("{}"),
