@@ -8,6 +8,7 @@
 mod coverage;
 mod diff;
 mod difference;
+pub mod editor;
 mod examples;
 mod explain;
 mod holders;

@@ -27,11 +27,23 @@ pub struct Checked {
 
 /// Reads a configuration and its policy as `check`, `test`, `apply` and `explain` do.
 pub fn check(file: &Path) -> Checked {
-    let (config, mut report) = Config::load(file);
+    checked(Config::load(file), |policies, keys| Loaded::read(&[policies.to_owned()], keys, Purpose::Check))
+}
+
+/// The same with texts that are not in files yet: that of the configuration, and those of the policy, which
+/// `read` takes from the directory it is given.
+pub fn check_text(file: &Path, text: &str, read: impl FnOnce(&Path, &MaskKeys) -> Loaded) -> Checked {
+    checked(Config::parse(file, text), read)
+}
+
+fn checked(
+    (config, mut report): (Option<Config>, Report),
+    read: impl FnOnce(&Path, &MaskKeys) -> Loaded,
+) -> Checked {
     let Some(config) = config else { return Checked { config: None, policy: None, report } };
     // The values of the keys do not matter here, but a mask must name one of them.
     let keys = MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect());
-    let mut policy = Loaded::read(std::slice::from_ref(&config.policies), &keys, Purpose::Check);
+    let mut policy = read(&config.policies, &keys);
     report.extend(std::mem::take(&mut policy.report));
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);

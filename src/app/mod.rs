@@ -30,7 +30,7 @@ use crate::telemetry::{AccessFormat, AccessLog, LineLog, Metrics, Target};
 
 use config::{AccessLogConfig, AuditConfig, Config, ListenerConfig, StoreConfig, SyncConfig};
 
-pub use load::{Checked, check};
+pub use load::{Checked, check, check_text};
 pub use reload::{Reloader, Why};
 pub use sockets::Sockets;
 
@@ -246,12 +246,7 @@ async fn open_limits(
     metrics: &Arc<Metrics>,
 ) -> Result<Limits, Report> {
     let watching = Arc::clone(metrics);
-    let watcher = move |notice: &Notice| {
-        watching.limit_warned(&notice.limit);
-        if notice.amount > 0 {
-            watching.limit_used(&notice.limit, notice.used as f64 / notice.amount as f64);
-        }
-    };
+    let watcher = move |notice: &Notice| watching.limit_warned(&notice.limit);
     let opened =
         Limits::open(limits::Config::default(), Some(store.clone()), Arc::clone(clock), watcher).await;
     opened.map_err(|error| only(Diagnostic::error("store", error.to_string())))

@@ -74,8 +74,11 @@ impl Lint<'_> {
     }
 
     fn permissions(&self) {
-        let used: BTreeMap<(usize, &Action), ()> =
-            self.tables.routes.iter().filter_map(|r| r.about.as_ref()).map(|(a, r)| ((*r, a), ())).collect();
+        let mut used: BTreeMap<(usize, &Action), ()> = BTreeMap::new();
+        for route in &self.tables.routes {
+            let Some((action, _)) = &route.about else { continue };
+            used.extend(route.resources().into_iter().map(|resource| ((resource, action), ())));
+        }
         for permission in &self.tables.permissions {
             let releases = permission.access.iter().any(|s| !matches!(s.access, Access::Hide));
             let reads =

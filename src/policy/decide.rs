@@ -51,6 +51,18 @@ impl Plan {
             let reason = DenialReason::Guard { name: guard.name.clone(), step_up: guard.step_up.clone() };
             return Err(self.denial_on(route, reason));
         }
+        let columns = match (&rights.rows, &route.rows, route.about.as_ref()) {
+            (Some(rows), Some(columns), Some((_, resource))) => {
+                let table = self.tables.resources.get(*resource);
+                let table = table.ok_or_else(|| self.denial_on(route, no_permission(route)))?;
+                rows.asked(columns, table, &operation).map_err(|reason| self.denial_on(route, reason))?
+            }
+            _ => None,
+        };
+        let (rewrite, columns) = match columns {
+            Some((plan, columns)) => (plan, Some(Arc::new(columns))),
+            None => (rights.rewrite.clone(), None),
+        };
         let pre_read = match (&rights.pre_read, route.reader.and_then(|reader| self.table(reader))) {
             (None, _) => None,
             (Some(plan), Some(reader)) => Some(Arc::new(PreRead {
@@ -66,7 +78,8 @@ impl Plan {
             route: route.facts.clone(),
             operation: Arc::new(operation),
             roles: rights.roles.clone(),
-            rewrite: rights.rewrite.clone(),
+            rewrite,
+            columns,
             params,
             write: rights.write.clone(),
             query: rights.query.clone(),
@@ -131,6 +144,7 @@ impl Plan {
             operation: Arc::new(operation),
             roles: Arc::default(),
             rewrite: self.nothing.clone(),
+            columns: None,
             params: Arc::default(),
             write: None,
             query: Arc::new(QueryRule::default()),

@@ -120,6 +120,13 @@ impl Loaded {
     }
 }
 
+/// The policy's own files that a path stands for, sorted: without those that hold nothing but tests.
+pub fn policy_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Files::of(path)?.policy;
+    files.sort();
+    Ok(files)
+}
+
 /// The files that a path stands for.
 #[derive(Default)]
 struct Files {

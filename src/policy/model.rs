@@ -9,10 +9,10 @@ use jiff::Timestamp;
 
 use crate::rewrite::condition::Predicate;
 use crate::rewrite::mask::Mask;
-use crate::rewrite::{Format, Path, Selector};
+use crate::rewrite::{Format, Pairs, Path, Selector};
 
 use super::operation::Action;
-use super::permit::{LimitRule, RouteFacts, UneditableRule};
+use super::permit::{BodyPart, Dialect, LimitRule, RouteFacts, UneditableRule};
 use super::router::Segment;
 use super::source::Mark;
 use super::syntax::PartKind;
@@ -33,6 +33,9 @@ pub(super) struct ResourceTable {
     /// Every labelled place, in the order it is written.
     pub(super) fields: Vec<LabelledField>,
     pub(super) relations: Vec<(Path, ResourceId)>,
+    /// Places whose text holds JSON.
+    pub(super) embedded: Vec<Path>,
+    pub(super) pairs: Vec<Pairs>,
     pub(super) unknown_shown: bool,
     /// The permissions on it.
     pub(super) permissions: Vec<PermissionId>,
@@ -199,6 +202,12 @@ pub(super) struct RouteTable {
     pub(super) format: Format,
     /// Where the records are; `None`: nowhere.
     pub(super) records: Option<Path>,
+    /// Whether they are positional rows.
+    pub(super) rows: Option<RowColumns>,
+    /// What tells records of several types apart.
+    pub(super) types: Option<RecordTypes>,
+    /// Whether the body is judged before anything is decided.
+    pub(super) reads_body: bool,
     pub(super) keep: Vec<Path>,
     pub(super) total: Option<Path>,
     pub(super) remove_total: bool,
@@ -213,6 +222,46 @@ pub(super) struct RouteTable {
     pub(super) guards: Vec<usize>,
 }
 
+impl RouteTable {
+    /// The resources its records may be of.
+    pub(super) fn resources(&self) -> Vec<ResourceId> {
+        match (&self.types, &self.about) {
+            (Some(types), Some(_)) => {
+                let mut ids: Vec<_> = types.cases.iter().map(|(_, id)| *id).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                ids
+            }
+            (None, Some((_, id))) => vec![*id],
+            (_, None) => Vec::new(),
+        }
+    }
+}
+
+/// What the values of a positional row mean.
+#[derive(Clone, Debug)]
+pub(super) enum RowColumns {
+    /// These fields.
+    Fixed(Vec<Path>),
+    /// The fields that the request names.
+    Asked { at: AskedAt, split: Box<str>, trim: bool },
+}
+
+/// Where a request names columns.
+#[derive(Clone, Debug)]
+pub(super) enum AskedAt {
+    Query(Arc<str>),
+    Body(Path),
+}
+
+/// Record types by the text that names them.
+#[derive(Clone, Debug)]
+pub(super) struct RecordTypes {
+    /// Where it stands in the record.
+    pub(super) at: Path,
+    pub(super) cases: Vec<(Box<str>, ResourceId)>,
+}
+
 /// What query parameters of a route mean.
 #[derive(Debug, Default)]
 pub(super) struct RouteQuery {
@@ -222,6 +271,11 @@ pub(super) struct RouteQuery {
     pub(super) search: Vec<Arc<str>>,
     pub(super) page_size: Option<(Arc<str>, u64)>,
     pub(super) pass: Vec<Arc<str>>,
+    /// The parameter that names the columns of positional rows.
+    pub(super) columns: Option<Arc<str>>,
+    /// Parts of the body that ask, or that were judged otherwise.
+    pub(super) body: Vec<BodyPart>,
+    pub(super) dialect: Option<Dialect>,
 }
 
 impl RouteQuery {
@@ -229,7 +283,7 @@ impl RouteQuery {
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         let page_size = self.page_size.iter().map(|(name, _)| name);
         let lists = self.filter.iter().chain(&self.search).chain(&self.pass);
-        self.select.iter().chain(&self.sort).chain(page_size).chain(lists)
+        self.select.iter().chain(&self.sort).chain(&self.columns).chain(page_size).chain(lists)
     }
 }
 

@@ -121,7 +121,7 @@ fn denied(plan: &Plan, denial: &Denial, out: &mut impl io::Write) -> io::Result<
             Ok(())
         }
         DenialReason::NoRoute => writeln!(out, "denied by default: no route matches"),
-        reason @ DenialReason::Target(_) => writeln!(out, "denied: {reason}"),
+        reason @ (DenialReason::Target(_) | DenialReason::Asked { .. }) => writeln!(out, "denied: {reason}"),
     }
 }
 

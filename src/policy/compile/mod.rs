@@ -8,6 +8,7 @@ mod people;
 mod resources;
 mod routes;
 mod selectors;
+mod shapes;
 
 pub(super) use routes::writes_one;
 

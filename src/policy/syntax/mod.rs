@@ -7,6 +7,7 @@ mod guards;
 mod people;
 mod resources;
 mod routes;
+mod shapes;
 mod tests_matrix;
 mod tests_section;
 pub(crate) mod units;
@@ -22,8 +23,9 @@ pub use guards::{Alert, Approval, Exceed, Guard, GuardScope, Invariant, Limit, Q
 pub use people::{Binding, FieldAccess, MaskDefinition, Permission, Role};
 pub use resources::Resource;
 pub use routes::{
-    Api, Denials, Envelope, Format, PartKind, QueryParts, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
+    Api, Denials, Envelope, Format, PartKind, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
 };
+pub use shapes::{Asks, QueryParts, RowColumns, Rows, TypeAt};
 pub use tests_section::{Body, PolicyTest, TestExpectation, TestPrincipal, TestRequest, Written};
 
 /// Everything the policy files say.

@@ -206,6 +206,9 @@ impl CsvEngine {
             .map(|column| {
                 let hidden = |rule: &usize| {
                     let all: Vec<usize> = (0..self.grants(*rule)).collect();
+                    if all.is_empty() {
+                        return true;
+                    }
                     let program = self.compiled.program(*rule, &all);
                     let act = program.map(|program| self.column(&program, columns.get(column)).act);
                     !matches!(act, Some(Act::Keep | Act::Mask(_)))
@@ -242,7 +245,7 @@ impl CsvEngine {
             let declared = |rule: &usize| {
                 let program = compiled.program(*rule, &[]);
                 program.is_some_and(|program| {
-                    let state = program.shape.follow(ROOT, column).unwrap_or(FORBIDDEN);
+                    let state = program.follow(column);
                     program.node(state).declared || self.through(&program, column).is_some()
                 })
             };
@@ -333,8 +336,7 @@ impl CsvEngine {
     /// decide.
     fn column(&self, program: &Arc<Program>, path: Option<&Path>) -> Column {
         let found = path.and_then(|path| {
-            self.through(program, path)
-                .or_else(|| Some((Arc::clone(program), program.shape.follow(ROOT, path)?)))
+            self.through(program, path).or_else(|| Some((Arc::clone(program), program.follow(path))))
         });
         let (program, state) = found.unwrap_or_else(|| (Arc::clone(program), FORBIDDEN));
         let node = program.node(state);

@@ -314,10 +314,8 @@ impl Machine {
         let program = Arc::clone(self.programs.last()?);
         let mut state = program.member(ROOT, name.as_bytes());
         if !program.node(state).declared {
-            if let Some(longer) =
-                Path::parse_field(name).ok().and_then(|path| program.shape.follow(ROOT, &path))
-                && program.node(longer).declared
-            {
+            let longer = Path::parse_field(name).ok().map(|path| program.follow(&path));
+            if let Some(longer) = longer.filter(|to| *to == FORBIDDEN || program.node(*to).declared) {
                 state = longer;
             } else {
                 self.tally.unknown(&Path::default(), Some(name.as_bytes()));
