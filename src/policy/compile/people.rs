@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::base::Diagnostic;
-use crate::rewrite::mask::Mask;
+use crate::rewrite::mask::{KINDS, Mask};
 use crate::rewrite::{Access, Path, Selector};
 
 use super::selectors::{Pick, resolve};
@@ -25,8 +25,16 @@ impl Compiler<'_> {
         let found = self.tables.masks.get(&word.text).cloned();
         // A mask that is defined and could not be built was complained about there.
         let defined = self.set.masks.iter().any(|mask| mask.name.text == word.text);
-        if found.is_none() && !defined {
-            self.unknown("mask", word, self.tables.masks.keys().map(AsRef::as_ref));
+        let kind = KINDS.iter().find(|kind| kind.name == word.as_str());
+        match (found.is_none() && !defined, kind.and_then(|kind| kind.examples.first())) {
+            (true, Some(example)) => self.documents.error_with_help(
+                "unknown-mask",
+                format!("unknown mask `{}`", word.text),
+                format!("it is a kind of mask: write `{}: {}` under `masks`", word.text, example.mask),
+                word.mark,
+            ),
+            (true, None) => self.unknown("mask", word, self.tables.masks.keys().map(AsRef::as_ref)),
+            (false, _) => {}
         }
         found
     }

@@ -137,8 +137,8 @@ impl<'a> Fields<'a> {
         self.documents.spare.set(asked);
     }
 
-    /// The first character of the mapping: a complaint about the whole underlines no page of text.
-    fn start(&self) -> Mark {
+    /// Where the mapping begins: a complaint about the whole underlines no page of text.
+    pub fn start(&self) -> Mark {
         self.members.first().map_or(self.mark, |(key, _)| key.mark)
     }
 }

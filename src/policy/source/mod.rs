@@ -15,7 +15,7 @@ mod tree;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Diagnostic, Place, Report};
@@ -31,6 +31,11 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// From its beginning to the end of another one.
+    pub fn to(self, other: Self) -> Self {
+        Self { end: other.end.max(self.end), ..self }
+    }
+
     /// A part of the text that is marked, by byte offsets from its start; the start alone when it cannot be found
     /// (the text is quoted with escapes or folded).
     fn part(self, from: u32, len: u32) -> Self {
@@ -172,6 +177,7 @@ struct Document {
 pub struct Documents {
     bounds: SourceBounds,
     files: Vec<Document>,
+    policy_files: Option<usize>,
     names: HashSet<Arc<str>>,
     report: RefCell<Report>,
     /// A list that [`Fields`] needs for a moment.
@@ -301,9 +307,33 @@ impl Documents {
         report
     }
 
+    /// The file that a word names, relative to the file it stands in; `None` where it would leave that folder.
+    pub fn beside(&self, word: &Word) -> Option<PathBuf> {
+        let named = Path::new(word.as_str());
+        let inside = named.components().all(|part| matches!(part, Component::Normal(_)));
+        let file = self.files.get(word.mark.file as usize)?;
+        (inside && !word.text.is_empty()).then(|| Path::new(file.name.as_ref()).with_file_name(named))
+    }
+
     /// The names of the files.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.files.iter().map(|file| &file.name)
+    }
+
+    /// What is read from here on is no part of the policy itself.
+    pub fn policy_ends(&mut self) {
+        self.policy_files = Some(self.files.len());
+    }
+
+    /// The texts of the files that the policy consists of, in the order they were read.
+    pub fn policy_texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts().take(self.policy_files.unwrap_or(self.files.len()))
+    }
+
+    /// A part of a file's text: the file, and the bytes from where to where.
+    pub fn range(&self, mark: Mark) -> Option<(&Arc<str>, std::ops::Range<usize>)> {
+        let file = self.files.get(mark.file as usize)?;
+        Some((&file.name, mark.start as usize..mark.end as usize))
     }
 
     /// The texts of the files, in the order they were read.
