@@ -108,7 +108,8 @@ fn stream(permit: &Permit, charset: Charset) -> anyhow::Result<ExitCode> {
         };
         let taken = chunk.get(..read).unwrap_or_default();
         let mut turned = |text: &[u8]| rewriter.push(text, &mut ready);
-        let done = if read == 0 { transcoder.finish(&mut turned) } else { transcoder.push(taken, &mut turned) };
+        let done =
+            if read == 0 { transcoder.finish(&mut turned) } else { transcoder.push(taken, &mut turned) };
         let done = if read == 0 { done.and_then(|()| rewriter.finish(&mut ready)) } else { done };
         if let Err(cut) = done {
             progress.finish_and_clear();

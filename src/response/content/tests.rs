@@ -92,7 +92,8 @@ fn every_format_has_its_own_types() {
 
 #[test]
 fn a_stated_charset_is_taken_and_never_passed_on() {
-    let of = |value| media_type(&headers(&[("content-type", value)]), &Format::Json).map(|stated| stated.charset);
+    let of =
+        |value| media_type(&headers(&[("content-type", value)]), &Format::Json).map(|stated| stated.charset);
     for (value, label) in [
         ("application/json", "utf-8"),
         ("application/json; charset=ISO-8859-1", "latin1"),
