@@ -136,7 +136,7 @@ impl Gateway {
             None => None,
         };
         let applied = at.pre_read(&permit, &head).await?;
-        let client = ClientFacts::of(&head);
+        let client = ClientFacts::of(&head, peer.tls);
         let request = Request::from_parts(head, body);
         let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
         let answer = at.upstreams.send(&permit, narrowed).await?;
@@ -229,7 +229,7 @@ impl Snapshot {
         if !self.plan.needs_body(head) {
             return Ok((None, Either::Left(body)));
         }
-        let judged = self.in_time(request::collect(body, self.bounds.body_bytes)).await?;
+        let judged = self.in_time(request::gather(&head.headers, body, &self.bounds)).await?;
         Ok((Some(judged), Either::Right(Empty::new())))
     }
 

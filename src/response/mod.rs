@@ -8,6 +8,7 @@ mod body;
 mod content;
 mod headers;
 mod judge;
+mod origin;
 mod screen;
 mod transform;
 mod unscreenable;

@@ -18,6 +18,7 @@ use crate::rewrite::{Counts, Cut, CutReason, Format, Pieces, Rewriter};
 use crate::upstream::UpstreamBody;
 
 use super::body::StreamError;
+use super::origin::{Origins, Turner};
 
 /// The stream of one answer.
 pub(super) struct Screen {
@@ -29,6 +30,7 @@ pub(super) struct Screen {
     transcoder: Option<Transcoder>,
     rewriter: Rewriter,
     pieces: Pieces,
+    turner: Option<Turner>,
     encoder: Option<Encoder>,
     /// Whether the answer is one text that a closing bracket ends.
     closes: bool,
@@ -73,6 +75,7 @@ impl Screen {
             transcoder: None,
             rewriter,
             pieces: Pieces::default(),
+            turner: None,
             encoder: None,
             closes: false,
             closing: None,
@@ -102,6 +105,13 @@ impl Screen {
             Format::Ndjson | Format::JsonSeq | Format::Sse => (false, true),
             Format::Csv(_) => (false, false),
         };
+        self
+    }
+
+    /// Points the upstream's URLs in what comes out back at the gateway.
+    pub(super) fn turned(mut self, origins: Option<Origins>, format: &Format) -> Self {
+        let json = !matches!(format, Format::Csv(_));
+        self.turner = origins.map(|origins| Turner::new(origins, json));
         self
     }
 
@@ -235,6 +245,10 @@ impl Screen {
         let result = self.end_text();
         self.pass_on();
         result?;
+        let held = self.turner.as_mut().map(Turner::finish).unwrap_or_default();
+        if !held.is_empty() {
+            self.encode(held);
+        }
         if let Some(closing) = self.closing.take() {
             self.encode(closing);
         }
@@ -260,6 +274,12 @@ impl Screen {
         let pieces: Vec<Bytes> = self.pieces.take().filter(|piece| !piece.is_empty()).collect();
         for mut piece in pieces {
             self.rewritten_bytes = self.rewritten_bytes.saturating_add(piece.len() as u64);
+            if let Some(turner) = &mut self.turner {
+                piece = turner.push(&piece);
+                if piece.is_empty() {
+                    continue;
+                }
+            }
             if let Some(closing) = self.closing.take() {
                 piece = self.joined_if_short(closing, piece);
             }

@@ -7,11 +7,15 @@ mod changes;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod depth;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod operating;
+#[cfg(test)]
+mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]

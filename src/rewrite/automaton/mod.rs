@@ -8,7 +8,7 @@ mod shape;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::condition::Predicate;
+use super::condition::{Params, Predicate, Slot};
 use super::path::{Path, Step};
 use super::plan::{Columns, Format, RecordRule, Records, RewritePlan, RuleRef};
 
@@ -103,11 +103,31 @@ pub(crate) enum Which {
     ByType(HashMap<Box<str>, ProbedRule>),
 }
 
-/// A rule, and the probe's slots for each of its grants' conditions.
+/// A rule, the conditions of its grants, and the probe's slots for each of them.
 #[derive(Debug, Clone)]
 pub(crate) struct ProbedRule {
     pub(crate) rule: usize,
-    pub(crate) grants: Vec<(Option<Arc<Predicate>>, Vec<u32>)>,
+    /// Each once, however many grants have it.
+    pub(crate) conditions: Vec<(Arc<Predicate>, Vec<u32>)>,
+    /// The condition of each grant; `None`: it always applies.
+    pub(crate) grants: Vec<Option<usize>>,
+}
+
+impl ProbedRule {
+    /// The grants that apply to a record, whose values `slot` knows by the numbers of the probe's slots.
+    pub(crate) fn applying(&self, slot: impl Fn(u32) -> Slot, params: &Params) -> Vec<usize> {
+        let met: Vec<bool> = self
+            .conditions
+            .iter()
+            .map(|(when, slots)| {
+                let slots: Vec<Slot> = slots.iter().map(|number| slot(*number)).collect();
+                when.is_met(&slots, params)
+            })
+            .collect();
+        let applies =
+            |when: &Option<usize>| when.is_none_or(|number| met.get(number).copied().unwrap_or(false));
+        self.grants.iter().enumerate().filter(|(_, when)| applies(when)).map(|(number, _)| number).collect()
+    }
 }
 
 impl Compiled {
@@ -330,15 +350,20 @@ impl Compiler<'_> {
                 slots.len() - 1
             }))
         };
+        let mut conditions: Vec<(Arc<Predicate>, Vec<u32>)> = Vec::new();
         let grants = self.plan.rules.get(rule).map(|rule| rule.grants.as_slice()).unwrap_or_default();
         let grants = grants
             .iter()
             .map(|grant| {
-                let places = grant.when.iter().flat_map(|when| when.slots()).map(&mut slot).collect();
-                (grant.when.clone(), places)
+                let when = grant.when.as_ref()?;
+                let known = conditions.iter().position(|(known, _)| Arc::ptr_eq(known, when));
+                Some(known.unwrap_or_else(|| {
+                    conditions.push((when.clone(), when.slots().iter().map(&mut slot).collect()));
+                    conditions.len() - 1
+                }))
             })
             .collect();
-        ProbedRule { rule, grants }
+        ProbedRule { rule, conditions, grants }
     }
 
     fn layout(
@@ -436,4 +461,48 @@ fn slots_under(shape: &Shape, id: StateId) -> Vec<u32> {
         }
     }
     slots
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::condition::{ParamTable, Value};
+    use super::super::{Access, Bounds, Grant, Layout, RuleId};
+    use super::*;
+
+    /// docs/rules.md: "what depends on the record costs one evaluation per distinct condition per record".
+    #[test]
+    fn a_condition_is_judged_once_however_many_grants_have_it() {
+        let mut params = ParamTable::default();
+        let mut condition = |text: &str| Some(Arc::new(Predicate::compile(text, &mut params).unwrap()));
+        let (first, second) = (condition("record.a == 1"), condition("record.a == 2 || record.b == 1"));
+        let whens = [first.clone(), second.clone(), None, first.clone(), second, first];
+        let grants =
+            whens.map(|when| Grant { when, fields: Vec::new(), otherwise: Access::Show, name: "g".into() });
+        let rule = RecordRule {
+            name: "r".into(),
+            key: None,
+            grants: grants.into(),
+            guards: Vec::new(),
+            relations: Vec::new(),
+            embedded: Vec::new(),
+            pairs: Vec::new(),
+        };
+        let at = Path(vec![Step::Elements]);
+        let records = Records::Many { at, rule: RuleRef::Fixed(RuleId(0)) };
+        let layout = Layout { records, keep: Vec::new(), total: None };
+        let plan = RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default());
+        let compiled = plan.compiled().unwrap();
+        let Decide::Probe(Probe { which: Which::Fixed(rule), .. }) = &compiled.sites[0].decide else {
+            panic!("it depends on the record")
+        };
+        let reads = Cell::new(0);
+        let slot = |number: u32| {
+            reads.set(reads.get() + 1);
+            if number == 0 { Slot::Found(Value::Int(1)) } else { Slot::Missing }
+        };
+        assert_eq!(rule.applying(slot, &Params::default()), [0, 2, 3, 5]);
+        assert_eq!(reads.get(), 3, "`a` for each of the two, and `b`");
+    }
 }

@@ -6,9 +6,7 @@ mod row;
 
 use std::sync::Arc;
 
-use super::automaton::{
-    Act, Compiled, Counted, Decide, FORBIDDEN, Probe, ProbedRule, Program, ROOT, StateId, Which,
-};
+use super::automaton::{Act, Compiled, Counted, Decide, FORBIDDEN, Probe, Program, ROOT, StateId, Which};
 use super::condition::{Params, Slot, Value};
 use super::json::Tally;
 use super::mask::{Masked, Scalar};
@@ -316,21 +314,11 @@ impl CsvEngine {
                         _ => return None,
                     },
                 };
-                let grants = self.applying(rule, slot);
+                let grants = rule.applying(slot, &self.params);
                 if grants.is_empty() { None } else { self.compiled.program(rule.rule, &grants) }
             }
             Decide::Never | Decide::Pair(_) => None,
         }
-    }
-
-    fn applying(&self, rule: &ProbedRule, slot: impl Fn(u32) -> Slot) -> Vec<usize> {
-        let grants = rule.grants.iter().enumerate().filter(|(_, (when, slots))| {
-            when.as_ref().is_none_or(|when| {
-                let slots: Vec<Slot> = slots.iter().map(|number| slot(*number)).collect();
-                when.is_met(&slots, &self.params)
-            })
-        });
-        grants.map(|(number, _)| number).collect()
     }
 
     fn slot(&self, header: &Header, row: &Row<'_>, path: Option<&Path>) -> Slot {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::automaton::{Act, Counted};
 use super::super::automaton::{
-    Compiled, Decide, FORBIDDEN, PASSING, PairSite, Probe, ProbedRule, Program, ROOT, StateId, Which,
+    Compiled, Decide, FORBIDDEN, PASSING, PairSite, Probe, Program, ROOT, StateId, Which,
 };
 use super::super::condition::Slot;
 use super::super::output::Output;
@@ -298,7 +298,7 @@ impl Machine {
                     Which::Fixed(rule) => rule,
                     Which::ByType(cases) => cases.get(text(0)?.as_str())?,
                 };
-                let grants = self.applying(rule, slot);
+                let grants = rule.applying(slot, &self.params);
                 if grants.is_empty() {
                     return None;
                 }
@@ -307,16 +307,6 @@ impl Machine {
             Decide::Pair(_) => self.judge_pair(&text(0)?, hold.site),
             Decide::Never | Decide::Always(_) => None,
         }
-    }
-
-    fn applying(&self, rule: &ProbedRule, slot: impl Fn(u32) -> Slot) -> Vec<usize> {
-        let met = |(when, slots): &(Option<Arc<super::super::condition::Predicate>>, Vec<u32>)| {
-            when.as_ref().is_none_or(|when| {
-                let slots: Vec<Slot> = slots.iter().map(|number| slot(*number)).collect();
-                when.is_met(&slots, &self.params)
-            })
-        };
-        rule.grants.iter().enumerate().filter(|(_, grant)| met(grant)).map(|(number, _)| number).collect()
     }
 
     /// A pair is judged as the member of the record that its name says, or as the place with that dotted path.

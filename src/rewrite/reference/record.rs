@@ -126,9 +126,9 @@ impl<'j> Judge<'j> {
             Given::Mask(_) if !matches!(tree.kind, Kind::Scalar) => Some(Tree::scalar("null")),
             Given::Mask(_) if tree.raw.len() > self.plan.bounds.value_bytes => Some(Tree::scalar("null")),
             Given::Mask(mask) => {
-                let mut out = Vec::new();
+                let mut out = String::new();
                 super::super::json::mask(mask, tree.raw.as_bytes(), &mut out);
-                Some(Tree::scalar(String::from_utf8_lossy(&out)))
+                Some(Tree::scalar(out))
             }
         }
     }
@@ -275,9 +275,9 @@ impl<'j> Judge<'j> {
             if kept.print() == inner.print() {
                 return tree.clone();
             }
-            let mut out = Vec::new();
+            let mut out = String::new();
             super::super::json::encode(&kept.print(), &mut out);
-            Tree::scalar(String::from_utf8_lossy(&out))
+            Tree::scalar(out)
         }))
     }
 }

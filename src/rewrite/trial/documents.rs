@@ -331,10 +331,8 @@ impl<'d> Document<'d> {
         } else {
             inner.record(2)
         }
-        let mut out = Vec::new();
         let text = reference::compact(&inner.text).unwrap_or(inner.text);
-        super::super::json::encode(&text, &mut out);
-        self.text.push_str(&String::from_utf8(out).expect("text"));
+        super::super::json::encode(&text, &mut self.text);
     }
 
     fn value(&mut self, depth: usize) {
