@@ -628,3 +628,25 @@ fn every_example_of_the_documentation_compiles() {
         assert!(text.contains(name), "`{name}` is not documented");
     }
 }
+
+#[test]
+fn reads_values_and_calls_the_rest_ambiguous() {
+    let found = |raw: &str| Slot::read(raw.as_bytes(), 100);
+    assert_eq!(found("12"), Slot::Found(Value::Int(12)));
+    assert_eq!(found("18446744073709551615"), Slot::Found(Value::UInt(u64::MAX)));
+    assert_eq!(found("1.50"), Slot::Found(Value::Double(1.5)));
+    assert_eq!(found("1e400"), Slot::Ambiguous);
+    assert_eq!(found(r#""a\u0062""#), Slot::Found(Value::Text("ab".into())));
+    assert_eq!(found(r#""\ud800""#), Slot::Ambiguous);
+    assert_eq!(
+        found("[1, true,null ]"),
+        Slot::Found(Value::List([Value::Int(1), Value::Bool(true), Value::Null].into()))
+    );
+    assert_eq!(
+        found(r#"{"a" : {} }"#),
+        Slot::Found(Value::Map([("a".into(), Value::Map([].into()))].into()))
+    );
+    assert_eq!(found(r#"{"a":1,"\u0061":2}"#), Slot::Ambiguous);
+    assert_eq!(found(&format!("\"{}\"", "x".repeat(100))), Slot::Ambiguous);
+    assert_eq!(Slot::read("[".repeat(40).as_bytes(), 100), Slot::Ambiguous);
+}

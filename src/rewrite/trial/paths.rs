@@ -99,12 +99,37 @@ fn check(text: &str) {
     }
 }
 
+/// The places of a document that a path leads to, as normalized paths.
+#[cfg(test)]
+pub(crate) fn found(path: &Path, document: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    places(document, &mut Vec::new(), &mut |place, printed| {
+        if reference::leads(path, place) {
+            found.insert(printed);
+        }
+    });
+    found
+}
+
+fn escaped(c: char) -> String {
+    match c {
+        '\'' | '\\' => format!("\\{c}"),
+        '\u{8}' => "\\b".into(),
+        '\t' => "\\t".into(),
+        '\n' => "\\n".into(),
+        '\u{c}' => "\\f".into(),
+        '\r' => "\\r".into(),
+        '\0'..='\u{1f}' => format!("\\u{:04x}", u32::from(c)),
+        c => c.into(),
+    }
+}
+
 /// Every place in a document, as steps and as a normalized path (RFC 9535 section 2.7).
 fn places(value: &Value, place: &mut Vec<Step>, visit: &mut dyn FnMut(&[Step], String)) {
     let printed: String = place
         .iter()
         .map(|step| match step {
-            Step::Name(name) => format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")),
+            Step::Name(name) => format!("['{}']", name.chars().map(escaped).collect::<String>()),
             step => step.to_string(),
         })
         .collect();
