@@ -420,6 +420,15 @@ fn index(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// Whether the automaton of a path leads to a place, which is given as names and indexes; `None` if it has none.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn leads(path: &Path, place: &Path) -> Option<bool> {
+    let pattern = Pattern { path: path.clone(), mark: Mark::Selector(0), declares: true };
+    let shape = Shape::compile(&[pattern]).ok()?;
+    let state = shape.follow(ROOT, place).and_then(|state| shape.state(state))?;
+    Some(state.marks.contains(&Mark::Selector(0)))
+}
+
 /// A probe for some places, and by state which of them are ambiguous if it is reached twice.
 fn probe_program(slots: &[Path], columns: &Columns) -> Result<(Arc<Program>, Vec<Vec<u32>>), TooLarge> {
     let pattern = |(number, path): (usize, &Path)| Pattern {

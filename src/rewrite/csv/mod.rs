@@ -346,9 +346,12 @@ impl CsvEngine {
 
     fn through(&self, program: &Arc<Program>, path: &Path) -> Option<(Arc<Program>, StateId)> {
         let (mut program, mut state, mut crossed) = (Arc::clone(program), ROOT, false);
+        // Behind the last step: a text that stands where the record should.
+        let mut at_record = false;
         for step in path.steps() {
             let Step::Name(name) = step else { return None };
             state = program.member(state, name.as_bytes());
+            at_record = false;
             if let Act::Record(site) = program.node(state).object {
                 let rule = match &self.compiled.sites.get(site as usize)?.decide {
                     Decide::Always(rule) => *rule,
@@ -363,9 +366,10 @@ impl CsvEngine {
                     .map(|(n, _)| n)
                     .collect();
                 (program, state, crossed) = (self.compiled.program(rule, &always)?, ROOT, true);
+                at_record = true;
             }
         }
-        crossed.then_some((program, state))
+        (crossed && !at_record).then_some((program, state))
     }
 
     // === writing ===

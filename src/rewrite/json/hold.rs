@@ -12,7 +12,6 @@ use super::super::output::Output;
 use super::super::path::Path;
 use super::machine::{Flow, Kind, Machine, Role, Step};
 use super::text::decode_text;
-use super::value;
 
 /// A record being read.
 #[derive(Debug)]
@@ -279,7 +278,7 @@ impl Machine {
         let limit = self.plan.bounds.value_bytes;
         let slot = |slot: u32| match hold.found.get(slot as usize) {
             Some(Found::At(from, to)) => {
-                record.get(*from..*to).map_or(Slot::Ambiguous, |raw| value::slot(raw, limit))
+                record.get(*from..*to).map_or(Slot::Ambiguous, |raw| Slot::read(raw, limit))
             }
             Some(Found::Missing) => Slot::Missing,
             Some(Found::Ambiguous) | None => Slot::Ambiguous,

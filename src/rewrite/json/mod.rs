@@ -19,11 +19,8 @@ mod routes;
 mod scan;
 mod tally;
 mod text;
-mod value;
 
 pub(crate) use machine::{Framing, Machine};
 pub(crate) use tally::Tally;
 #[cfg(any(test, fuzzing))]
 pub(crate) use text::{decode_text as text, encode, mask};
-#[cfg(any(test, fuzzing))]
-pub(crate) use value::slot;

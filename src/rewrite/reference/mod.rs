@@ -14,11 +14,23 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::condition::Params;
+use super::path::{Path, Step};
 use super::plan::{Format, RewritePlan};
 use access::Uniform;
 use tree::Reader;
 
 pub(crate) use lines::{events, lines, sequence};
+
+/// Whether a path leads exactly to a place, which is given as names and indexes.
+pub(crate) fn leads(path: &Path, place: &[Step]) -> bool {
+    let loc = |step: &Step| match step {
+        Step::Name(name) => Some(place::Loc::Name(name.to_string())),
+        Step::Index(index) => Some(place::Loc::Index(*index)),
+        Step::Elements | Step::Any | Step::Slice { .. } | Step::Descend => None,
+    };
+    let place: Option<place::Place> = place.iter().map(loc).collect();
+    place.is_some_and(|place| place::leads(path.steps(), &place))
+}
 
 /// What the answer becomes. Of JSON without blanks between tokens, see [`canonical`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! An answer as a tree, read the plain way.
 
 use super::super::condition::Slot;
-use super::super::json::{slot, text};
+use super::super::json::text;
 use super::super::path::Step;
 use super::super::plan::RewritePlan;
 
@@ -218,7 +218,7 @@ pub(super) fn emptied(kind: &Kind) -> Kind {
 
 /// What stands at a path; ambiguous if any name on the way occurs twice.
 pub(super) fn read(tree: &Tree, steps: &[Step], limit: usize) -> Slot {
-    let Some((step, rest)) = steps.split_first() else { return slot(tree.raw.as_bytes(), limit) };
+    let Some((step, rest)) = steps.split_first() else { return Slot::read(tree.raw.as_bytes(), limit) };
     match (step, &tree.kind) {
         (Step::Name(name), Kind::Object(members)) => {
             let mut named = members.iter().filter(|(_, member, _)| **member == **name);

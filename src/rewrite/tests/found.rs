@@ -98,3 +98,12 @@ fn what_is_kept_of_the_envelope_does_not_say_what_stands_around_the_records() {
     assert_eq!(cut(&plan, r#"{"page":"13800138000"}"#), CutReason::Shape);
     assert_eq!(out(&plan, r#"[{"id":1,"page":2}]"#), r#"[{"id":1}]"#);
 }
+
+/// A text in the place of a related record was taken for something inside it.
+#[test]
+fn a_column_in_the_place_of_a_related_record_is_dropped() {
+    let mut c = rule("c", vec![grant(show(&["id"]))]);
+    c.relations = vec![(path("owner"), fixed(1))];
+    let plan = plan(table(), many("$[*]"), vec![c, rule("u", vec![open_grant(Vec::new())])]);
+    assert_eq!(out(&plan, "id,owner,owner.name\n1,13800138000,x\n"), "id,owner.name\n1,x\n");
+}

@@ -10,9 +10,13 @@
 )]
 
 pub(crate) mod answers;
+pub(crate) mod charsets;
+pub(crate) mod codecs;
+pub(crate) mod conditions;
 mod dice;
 mod documents;
 mod feed;
+pub(crate) mod paths;
 mod plans;
 
 #[cfg(test)]

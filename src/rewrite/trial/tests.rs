@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Form, answers};
+use super::{Dice, Form, answers, charsets, codecs, conditions, paths};
 
 /// A target, and what it does with a case.
 type Target = (&'static str, fn(&[u8]));
@@ -9,6 +9,10 @@ const TARGETS: &[Target] = &[
     ("json", |data| answers::fuzz(Form::Json, data)),
     ("sse", |data| answers::fuzz(Form::Events, data)),
     ("csv", |data| answers::fuzz(Form::Table, data)),
+    ("codecs", codecs::fuzz),
+    ("charset", charsets::fuzz),
+    ("path", paths::fuzz),
+    ("conditions", conditions::fuzz),
 ];
 
 /// Every case that a fuzzer found worth keeping.
@@ -49,6 +53,30 @@ proptest! {
         for (_, fuzz) in TARGETS {
             fuzz(&bytes);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn conditions_agree_with_the_cel_interpreter(seed in any::<u64>()) {
+        conditions::agrees(&mut Dice::new(seed));
+    }
+
+    #[test]
+    fn paths_lead_where_the_standard_says(choices in prop::collection::vec(any::<u8>(), 1..9)) {
+        paths::fuzz(&[&[1], &choices[..]].concat());
+    }
+
+    #[test]
+    fn codecs_agree_with_other_readers(bytes in prop::collection::vec(any::<u8>(), 3..300)) {
+        codecs::fuzz(&bytes);
+    }
+
+    #[test]
+    fn charsets_agree_with_the_whole(bytes in prop::collection::vec(any::<u8>(), 2..100)) {
+        charsets::fuzz(&bytes);
     }
 }
 

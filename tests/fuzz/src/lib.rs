@@ -6,7 +6,7 @@ mod base;
 #[path = "../../../src/rewrite/mod.rs"]
 mod rewrite;
 
-use rewrite::trial::{Form, answers};
+use rewrite::trial::{Form, answers, charsets, codecs, conditions, paths};
 
 /// JSON, NDJSON and JSON text sequences against the oracle.
 pub fn json(data: &[u8]) {
@@ -21,4 +21,24 @@ pub fn sse(data: &[u8]) {
 /// Separated values against the oracle.
 pub fn csv(data: &[u8]) {
     answers::fuzz(Form::Table, data);
+}
+
+/// Compressed answers against what was compressed, and another reader.
+pub fn codecs(data: &[u8]) {
+    codecs::fuzz(data);
+}
+
+/// Charsets against one-shot decoding.
+pub fn charset(data: &[u8]) {
+    charsets::fuzz(data);
+}
+
+/// Paths against jsonpath-rust's evaluation.
+pub fn path(data: &[u8]) {
+    paths::fuzz(data);
+}
+
+/// Conditions against the interpreter of the `cel` crate.
+pub fn conditions(data: &[u8]) {
+    conditions::fuzz(data);
 }
