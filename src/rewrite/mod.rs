@@ -22,6 +22,7 @@ mod output;
 mod path;
 mod plan;
 mod rewriter;
+mod scan;
 mod sse;
 
 pub use automaton::TooLarge;

@@ -3,11 +3,10 @@
 use super::super::output::Output;
 use super::super::plan::{Cut, CutReason};
 use super::emit;
+use super::index::BLANKS_KEPT;
 use super::lexer::{Lex, NumberState, StringState, is_blank, is_plain_text};
 use super::machine::{Flow, Framing, Kind, Machine, Step};
 
-/// Longest run of blanks that is kept in containers that are filtered; the rest of a longer run goes.
-pub(crate) const BLANKS_KEPT: usize = 1024;
 /// ASCII record separator (RFC 7464).
 const RECORD_SEPARATOR: u8 = 0x1E;
 

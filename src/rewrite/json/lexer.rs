@@ -163,9 +163,61 @@ pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// A number, `true`, `false` or `null`, whole.
+#[inline]
+pub(crate) fn is_scalar(text: &[u8]) -> bool {
+    match text.first() {
+        Some(b't') => text == b"true",
+        Some(b'f') => text == b"false",
+        Some(b'n') => text == b"null",
+        Some(_) => is_number(text),
+        None => false,
+    }
+}
+
+/// A whole number (RFC 8259 section 6); says the same as [`NumberState`] byte by byte.
+fn is_number(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits(text);
+    if whole == 0 || (whole > 1 && text.first() == Some(&b'0')) {
+        return false;
+    }
+    let mut rest = text.get(whole..).unwrap_or_default();
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let length = digits(fraction);
+        if length == 0 {
+            return false;
+        }
+        rest = fraction.get(length..).unwrap_or_default();
+    }
+    match rest {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => {
+            !exponent.is_empty() && digits(exponent) == exponent.len()
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_those_that_the_byte_machine_reads() {
+        let alphabet = b"019-+.eEa";
+        for length in 0..=6u32 {
+            for number in 0..alphabet.len().pow(length) {
+                let text: Vec<u8> =
+                    (0..length).map(|i| alphabet[number / alphabet.len().pow(i) % alphabet.len()]).collect();
+                // The sign is taken where a number begins.
+                let digits = text.strip_prefix(b"-").unwrap_or(&text);
+                let state = digits.iter().try_fold(NumberState::default(), |state, byte| state.take(*byte));
+                assert_eq!(is_number(&text), state.is_some_and(NumberState::is_whole), "{text:?}");
+            }
+        }
+    }
 
     fn reads(text: &[u8]) -> bool {
         let mut state = StringState::default();
