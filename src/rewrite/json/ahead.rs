@@ -20,7 +20,7 @@ impl Machine {
     /// Reads whole tokens as long as that is possible.
     pub(crate) fn whole_tokens(&mut self, slice: &[u8], out: &mut impl Output) -> Step {
         while self.is_between_tokens() && self.ahead.aim(self.pos, self.end, slice) {
-            if !self.whole_token(slice, out)? {
+            if !self.whole_token(slice, out)? && !self.ahead.go_on(self.pos, self.end, slice) {
                 break;
             }
         }

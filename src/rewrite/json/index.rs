@@ -4,8 +4,10 @@
 use super::super::scan::{Tier, scan};
 use super::lexer::{is_blank, is_scalar};
 
-/// Most bytes that are scanned at once.
-const WINDOW_BYTES: usize = 64 << 10;
+/// Most bytes that are scanned at once: they and their index fit in the first-level cache together.
+const WINDOW_BYTES: usize = 16 << 10;
+/// Places that a member takes, with what stands behind it.
+const MEMBER_PLACES: usize = 4;
 /// Fewer bytes are not worth a scan.
 const LEAST_BYTES: usize = 64;
 /// Longest run of blanks that is kept in containers that are filtered; the rest of a longer run goes.
@@ -60,6 +62,16 @@ impl Ahead {
         true
     }
 
+    /// Scans anew from `pos`, if the index has run out there before the slice; `false`: that would not help.
+    pub(crate) fn go_on(&mut self, pos: usize, end: usize, slice: &[u8]) -> bool {
+        let ran_out = self.cursor + MEMBER_PLACES > self.index.len();
+        let more = ran_out && pos > self.from && self.to < end;
+        if more {
+            self.scan(pos, slice);
+        }
+        more
+    }
+
     fn scan(&mut self, pos: usize, slice: &[u8]) {
         let window = slice.get(pos..slice.len().min(pos + WINDOW_BYTES)).unwrap_or_default();
         self.index.clear();
@@ -70,8 +82,7 @@ impl Ahead {
             Ok(_) => whole.len(),
             Err(_) => simdutf8::compat::from_utf8(whole).map_or_else(|error| error.valid_up_to(), str::len),
         };
-        let used = self.index.partition_point(|place| (*place as usize) < valid);
-        self.index.truncate(used);
+        while self.index.pop_if(|place| *place as usize >= valid).is_some() {}
         self.cursor = 0;
         (self.from, self.to) = (pos, pos + valid);
     }

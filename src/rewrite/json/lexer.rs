@@ -153,10 +153,24 @@ impl NumberState {
     }
 }
 
-/// Whether a byte of a string means nothing but itself.
-#[inline]
-pub(crate) fn is_plain_text(byte: u8) -> bool {
-    matches!(byte, 0x20..=0x7F) && byte != b'"' && byte != b'\\'
+/// How many bytes at the start of a string's rest are ASCII and mean nothing but themselves.
+pub(crate) fn plain_length(rest: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Exact for the lowest byte that has it; a borrow may mark bytes above that one.
+    let below = |word: u64, least: u64| word.wrapping_sub(ONES * least) & !word;
+    let (words, tail) = rest.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let special = (quote | backslash | below(word, 0x20) | word) & HIGH;
+        if special != 0 {
+            return number * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = |byte: &u8| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
+    rest.len() - tail.len() + tail.iter().take_while(|byte| plain(byte)).count()
 }
 
 pub(crate) fn is_blank(byte: u8) -> bool {
@@ -203,6 +217,25 @@ fn is_number(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_text_ends_where_a_byte_means_more_than_itself() {
+        for special in 0..=255u8 {
+            let plain = matches!(special, 0x20..0x80) && !matches!(special, b'"' | b'\\');
+            for before in 0..20usize {
+                for after in [&b""[..], b"\"", b"\x1f!\"", b"abcdefghij", b"\x80\x00\x21\x5d\x23"] {
+                    let mut text = b"a!#[] ~\x7f".repeat(3)[..before].to_vec();
+                    text.push(special);
+                    text.extend_from_slice(after);
+                    let one_by_one = text
+                        .iter()
+                        .take_while(|byte| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\'));
+                    assert_eq!(plain_length(&text), one_by_one.count(), "{text:?}");
+                    assert!(plain || plain_length(&text) == before);
+                }
+            }
+        }
+    }
 
     #[test]
     fn whole_numbers_are_those_that_the_byte_machine_reads() {

@@ -165,13 +165,15 @@ impl Routes {
         Some((name.length, &name.todo))
     }
 
-    /// A name was read without a guess.
-    pub(crate) fn follow(&self, trail: &mut Trail, name: &[u8]) {
-        let guessed = self.states.get(trail.learnt).and_then(|learnt| learnt.names.get(trail.guess));
-        (trail.last, trail.guess) = match guessed.filter(|guessed| guessed.reads(name)) {
-            Some(guessed) => (trail.guess, guessed.next),
-            None => (NOWHERE, NOWHERE),
-        };
+    /// A name was read without a guess. `true`: it has been learnt.
+    pub(crate) fn follow(&self, trail: &mut Trail, name: &[u8]) -> bool {
+        let learnt = self.states.get(trail.learnt);
+        let found = learnt.and_then(|learnt| {
+            let place = learnt.names.iter().position(|known| known.reads(name))?;
+            Some((place, learnt.names.get(place)?.next))
+        });
+        (trail.last, trail.guess) = found.unwrap_or((NOWHERE, NOWHERE));
+        found.is_some()
     }
 
     /// Remembers that this name came next. `true`: it was known before.
@@ -219,7 +221,8 @@ impl Name {
     }
 
     fn reads(&self, name: &[u8]) -> bool {
-        self.length == name.len() && Self::new(name, self.todo).is_some_and(|whole| whole.text == self.text)
+        let [low, high] = self.text.map(u128::to_le_bytes);
+        self.length == name.len() && low.iter().chain(&high).skip(1).zip(name).all(|(a, b)| a == b)
     }
 
     #[inline(always)]
