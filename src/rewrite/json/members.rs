@@ -148,7 +148,7 @@ impl Run<'_> {
         let close = colon + 1;
         let from = if view.byte(close) > b' ' { close } else { view.past_blanks(close) };
         let class = Class::of(view.byte(from));
-        let (act, counter) = (todo.acts[class as usize], todo.counters[class as usize]);
+        let (act, counter) = todo.about(class);
         let (child, capture) = (todo.child, todo.capture);
         let watched = todo.watched && parts.hold.is_some();
         if from - close > BLANKS_KEPT {

@@ -97,6 +97,13 @@ impl Class {
 }
 
 impl Todo {
+    /// What is done with a value, and which counter goes up.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT: there are as many classes as elements")]
+    pub(crate) fn about(&self, class: Class) -> (Do, u32) {
+        (self.acts[class as usize], self.counters[class as usize])
+    }
+
     /// What `program` says about a state.
     pub(crate) fn of(program: &Program, child: StateId) -> Self {
         let node = program.node(child);
@@ -169,7 +176,11 @@ impl Routes {
     pub(crate) fn follow(&self, trail: &mut Trail, name: &[u8]) -> bool {
         let learnt = self.states.get(trail.learnt);
         let found = learnt.and_then(|learnt| {
-            let place = learnt.names.iter().position(|known| known.reads(name))?;
+            let guessed = learnt.names.get(trail.guess).filter(|guessed| guessed.reads(name));
+            let place = match guessed {
+                Some(_) => trail.guess,
+                None => learnt.names.iter().position(|known| known.reads(name))?,
+            };
             Some((place, learnt.names.get(place)?.next))
         });
         (trail.last, trail.guess) = found.unwrap_or((NOWHERE, NOWHERE));
