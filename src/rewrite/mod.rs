@@ -22,6 +22,7 @@ mod plan;
 #[cfg(any(test, fuzzing))]
 mod reference;
 mod rewriter;
+mod scan;
 mod sse;
 
 pub use automaton::TooLarge;
