@@ -32,7 +32,7 @@ pub use permit::{
     Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryFields,
     QueryRule, RouteFacts, UneditableRule, WriteRule,
 };
-pub use plan::Plan;
+pub use plan::{PUBLIC_REQUESTS, Plan};
 pub use survey::{
     FieldFacts, GuardFacts, PermissionFacts, ResourceFacts, RoleFacts, RouteRights, Survey, access_at,
 };
