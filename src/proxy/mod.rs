@@ -141,7 +141,7 @@ impl Gateway {
         };
         let ticket = self.limits.admit(&caller, &permit).await?;
         let applied = self.pre_read(at, &permit, &head).await?;
-        let client = ClientFacts::of(&head);
+        let client = ClientFacts::of(&head, peer.tls);
         let request = Request::from_parts(head, body);
         let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
         account.asks(&narrowed);
@@ -270,7 +270,7 @@ impl Snapshot {
             let body = if public { self.passing(body)? } else { body };
             return Ok((None, Either::Left(body)));
         }
-        let judged = self.in_time(request::collect(body, self.bounds.body_bytes)).await?;
+        let judged = self.in_time(request::gather(&head.headers, body, &self.bounds)).await?;
         Ok((Some(judged), Either::Right(Empty::new())))
     }
 

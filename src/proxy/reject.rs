@@ -80,7 +80,7 @@ impl Reject {
             Self::Denied(denial) => match &denial.reason {
                 DenialReason::Target(_) => StatusCode::BAD_REQUEST,
                 DenialReason::NoRoute => StatusCode::NOT_FOUND,
-                DenialReason::NoPermission { .. } => StatusCode::FORBIDDEN,
+                DenialReason::NoPermission { .. } | DenialReason::Asked { .. } => StatusCode::FORBIDDEN,
                 DenialReason::Guard { step_up: None, .. } => StatusCode::FORBIDDEN,
                 DenialReason::Guard { step_up: Some(_), .. } => StatusCode::UNAUTHORIZED,
             },
@@ -101,7 +101,7 @@ impl Reject {
             Self::Framing(_) | Self::Refused(_) | Self::Slow => Decision::Refused,
             Self::Unauthenticated(_) => Decision::Unauthenticated,
             Self::Denied(denial) => match &denial.reason {
-                DenialReason::Target(_) => Decision::Refused,
+                DenialReason::Target(_) | DenialReason::Asked { .. } => Decision::Refused,
                 DenialReason::NoRoute | DenialReason::NoPermission { .. } | DenialReason::Guard { .. } => {
                     Decision::Denied
                 }
@@ -162,6 +162,7 @@ impl Reject {
                 DenialReason::Guard { step_up: Some(_), .. } => {
                     Some("stronger authentication required".to_owned())
                 }
+                DenialReason::Asked { .. } => Some(denial.reason.to_string()),
                 DenialReason::Guard { step_up: None, .. }
                 | DenialReason::Target(_)
                 | DenialReason::NoRoute
@@ -206,6 +207,7 @@ impl Reject {
                 DenialReason::Guard { step_up: None, .. }
                 | DenialReason::Target(_)
                 | DenialReason::NoRoute
+                | DenialReason::Asked { .. }
                 | DenialReason::NoPermission { .. } => None,
             },
             Self::Unauthenticated(_)

@@ -73,6 +73,11 @@ impl UpstreamResponse {
         self.origin.localised(url)
     }
 
+    /// What absolute URLs of the upstream begin with.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        self.origin.spellings()
+    }
+
     /// Its body, to ask whether there is one.
     pub(crate) fn body(&self) -> &UpstreamBody {
         &self.body

@@ -7,6 +7,8 @@ mod changes;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod depth;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod framing;
@@ -14,6 +16,8 @@ mod framing;
 mod http2;
 #[cfg(test)]
 mod operating;
+#[cfg(test)]
+mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]

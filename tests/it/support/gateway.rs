@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fieldgate::app::config::Config;
-use fieldgate::app::{App, Reloader};
+use fieldgate::app::{App, Reloader, Sockets};
 use fieldgate::base::{Clock, SystemClock};
 use fieldgate::telemetry::Metrics;
 use tempfile::TempDir;
@@ -104,6 +104,12 @@ impl Setup {
         }
     }
 
+    /// Another policy in place of [`POLICY`]; its groups are `sales`, `managers` and `finance`.
+    pub(crate) fn only(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.policy);
+        self
+    }
+
     /// Adds sections to the policy.
     pub(crate) fn policy(mut self, text: &str) -> Self {
         self.policy.push_str(text);
@@ -192,7 +198,7 @@ audit: {{ dir: audit{audit} }}
         add(dir.path());
         let (config, report) = Config::load(&path);
         let config = config.unwrap_or_else(|| panic!("{}", report.to_text(false)));
-        let app = match App::start(config, self.clock, Arc::new(Metrics::new())).await {
+        let app = match App::start(config, Sockets::default(), self.clock, Arc::new(Metrics::new())).await {
             Ok(app) => app,
             Err(report) => panic!("{}", report.to_text(false)),
         };

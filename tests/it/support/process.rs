@@ -1,7 +1,8 @@
 //! A gateway in a process of its own, started as an operator starts it.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -17,9 +18,20 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it and waits until it listens.
     pub(crate) fn start(config: &Path) -> Self {
+        Self::started(Command::new("sh"), config, "")
+    }
+
+    /// Starts it with a socket that is open already, as systemd hands it over.
+    pub(crate) fn start_on(socket: &TcpListener, config: &Path) -> Self {
         let mut command = Command::new("sh");
+        command.stdin(OwnedFd::from(socket.try_clone().expect("another handle")));
+        Self::started(command, config, "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; ")
+    }
+
+    fn started(mut command: Command, config: &Path, before: &str) -> Self {
         // A limit on the size of files is then an error of a write, not a signal that ends the process.
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_fieldgate")]);
+        let script = format!("{before}trap '' XFSZ; exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_fieldgate")]);
         command.args(["serve", "--config"]).arg(config).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let out = BufReader::new(child.stdout.take().expect("its output"));
