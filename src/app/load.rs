@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::{Clock, Diagnostic, Report, Secret};
 use crate::identity::Identity;
-use crate::policy::{Loaded, MaskKeys, Plan, Purpose};
+use crate::policy::{Loaded, MaskKeys, PUBLIC_REQUESTS, Plan, Purpose};
 use crate::proxy::Snapshot;
 use crate::rewrite::mask::Keys;
 use crate::store::Store;
@@ -256,5 +256,6 @@ fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
         }
     }
     vocabulary.limits.extend(policy.set.limits.iter().map(|limit| Arc::clone(&limit.name.text)));
+    vocabulary.limits.insert(PUBLIC_REQUESTS.into());
     vocabulary
 }

@@ -111,6 +111,8 @@ impl Reloader {
                 tokio::time::sleep(TICK).await;
                 let identity = Arc::clone(&self.gateway.snapshot.load().identity);
                 identity.tick().await;
+                let (succeeded, failed) = identity.take_key_fetches();
+                self.gateway.metrics.key_sets_fetched(succeeded, failed);
                 self.gateway.limits.tick().await;
                 self.dispose();
             }

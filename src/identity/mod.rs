@@ -16,6 +16,7 @@ mod principal;
 mod stored_keys;
 mod unauthenticated;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::Clock;
@@ -67,11 +68,21 @@ impl Identity {
         Ok(Principal::new(subject, ip))
     }
 
+    /// The address of a caller who need not be anybody; that of a trusted proxy is replaced by what it says.
+    pub fn address(&self, peer: &Peer, head: &http::request::Parts) -> Result<IpAddr, Unauthenticated> {
+        forwarded::client_ip(peer.addr.ip(), &self.config.trusted_proxies, &head.headers)
+    }
+
     /// Fetches what is missing or old (issuers' keys) and writes what is due (last uses): to be called every few
     /// seconds. Failures are logged: the last good keys stay until their time is over.
     pub async fn tick(&self) {
         self.tokens.refresh_due().await;
         self.keys.write_last_uses().await;
+    }
+
+    /// How many fetches of issuers' keys succeeded and failed since this was last asked, for metrics.
+    pub fn take_key_fetches(&self) -> (u64, u64) {
+        self.tokens.take_fetches()
     }
 
     /// The end: writes the last uses of keys and waits for fetches that are under way (seconds at most).

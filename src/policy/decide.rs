@@ -125,7 +125,7 @@ impl Plan {
         all.map(|permission| (permission.name.clone(), permission.place.clone())).collect()
     }
 
-    /// Leave to pass a public route's request untouched, without a principal.
+    /// Leave to pass a public route's request untouched, without a principal; limits count its address.
     pub fn pass(&self, operation: Operation, now: Timestamp) -> Result<Permit, Denial> {
         let route = self.table(operation.route).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
         if route.facts.public {
@@ -149,7 +149,7 @@ impl Plan {
             write: None,
             query: Arc::new(QueryRule::default()),
             pre_read: None,
-            limits: Arc::default(),
+            limits: self.public_limits.clone(),
             rules: Arc::default(),
         })
     }

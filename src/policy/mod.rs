@@ -37,7 +37,7 @@ pub use permit::{
     AskedColumns, BodyPart, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
     OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, RouteFacts, UneditableRule, WriteRule,
 };
-pub use plan::Plan;
+pub use plan::{PUBLIC_REQUESTS, Plan};
 pub use survey::{
     FieldFacts, GuardFacts, PermissionFacts, ResourceFacts, RoleFacts, RouteRights, Survey, access_at,
 };

@@ -1,6 +1,7 @@
 //! A compiled policy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -13,7 +14,7 @@ use super::body::{BodyFault, BodyForms};
 use super::cache::Cache;
 use super::model::{RouteTable, Tables};
 use super::operation::Operation;
-use super::permit::{Denial, DenialReason, DenialShape, RouteFacts};
+use super::permit::{Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, RouteFacts};
 use super::router::Router;
 use super::target::{self, Target};
 use super::when::{self, Fits};
@@ -31,6 +32,8 @@ pub struct Plan {
     pub(super) rights: Cache<Option<Arc<Rights>>>,
     /// The plan of answers that pass untouched.
     pub(super) nothing: Arc<RewritePlan>,
+    /// What limits requests of public routes.
+    pub(super) public_limits: Arc<[Arc<LimitRule>]>,
 }
 
 impl Plan {
@@ -42,6 +45,7 @@ impl Plan {
             .map(|(_, shape)| shape.clone());
         let layout = Layout { records: Records::None, keep: Vec::new(), total: None };
         let nothing = RewritePlan::new(Format::Json, layout, Vec::new(), Bounds::default());
+        let public_limits = public_limits(&tables);
         Self {
             version,
             tables,
@@ -50,6 +54,7 @@ impl Plan {
             shape,
             rights: Cache::new(CACHED_RIGHTS),
             nothing: Arc::new(nothing),
+            public_limits,
         }
     }
 
@@ -191,6 +196,34 @@ enum Choice {
     Route(usize),
     BodyDecides,
 }
+
+/// The limits of public routes, whose callers are known by their address alone: those that the policy narrows to no
+/// role, resource or action. If none of them counts requests, [`PUBLIC_REQUESTS`] does.
+fn public_limits(tables: &Tables) -> Arc<[Arc<LimitRule>]> {
+    let all = tables
+        .limits
+        .iter()
+        .filter(|limit| limit.roles.is_empty() && limit.resources.is_empty() && limit.actions.is_empty());
+    let mut rules: Vec<_> = all.map(|limit| limit.rule.clone()).collect();
+    if !rules.iter().any(|rule| rule.unit == LimitUnit::Requests) {
+        rules.push(Arc::new(LimitRule {
+            name: PUBLIC_REQUESTS.into(),
+            per: Per::Ip,
+            roles: Arc::default(),
+            unit: LimitUnit::Requests,
+            amount: 600,
+            window: Duration::from_secs(60),
+            burst: Some(100),
+            warn_at: None,
+            on_exceed: OnExceed::Refuse,
+            fail_closed: false,
+        }));
+    }
+    rules.into()
+}
+
+/// The limit of public routes where the policy has none: 600 requests a minute and address, 100 at once.
+pub const PUBLIC_REQUESTS: &str = "public routes";
 
 /// Sets of rights that are kept; beyond, the oldest half goes.
 const CACHED_RIGHTS: usize = 8_192;

@@ -106,7 +106,9 @@ mod tests {
     use std::convert::Infallible;
 
     use futures_util::stream;
-    use http_body_util::{BodyExt, StreamBody};
+    use http_body_util::StreamBody;
+
+    use crate::request::{Refused, collect};
 
     use super::*;
 
@@ -125,22 +127,22 @@ mod tests {
     async fn every_byte_is_counted() {
         let taken = Arc::<AtomicU64>::default();
         let body = Arriving::new(pieces(&["abc", "", "de"], true), Arc::clone(&taken));
-        assert_eq!(body.collect().await.unwrap().to_bytes(), "abcde");
+        assert_eq!(collect(body, 100).await.unwrap(), "abcde");
         assert_eq!(taken.load(Ordering::Relaxed), 5);
     }
 
     #[tokio::test]
     async fn a_passing_body_ends_at_its_bounds() {
-        let collected = |ends, bytes, time| {
+        let collected = async |ends, bytes, time| {
             let body = Arriving::new(pieces(&["abc", "de"], ends), Arc::default());
-            async move { body.bounded(bytes, time).collect().await.map(|all| all.to_bytes()) }
+            match collect(body.bounded(bytes, time), 100).await {
+                Err(Refused::Read(error)) => Err(error.to_string()),
+                collected => Ok(collected.unwrap()),
+            }
         };
         let hour = Duration::from_secs(3600);
         assert_eq!(collected(true, 5, hour).await.unwrap(), "abcde");
-        assert_eq!(collected(true, 4, hour).await.unwrap_err().to_string(), TooMuch::Bytes.to_string());
-        assert_eq!(
-            collected(false, 5, Duration::ZERO).await.unwrap_err().to_string(),
-            TooMuch::Time.to_string()
-        );
+        assert_eq!(collected(true, 4, hour).await.unwrap_err(), TooMuch::Bytes.to_string());
+        assert_eq!(collected(false, 5, Duration::ZERO).await.unwrap_err(), TooMuch::Time.to_string());
     }
 }

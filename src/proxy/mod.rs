@@ -93,7 +93,7 @@ pub struct Gateway {
 /// An answer at its first byte, with all that it needs on its way.
 struct Begun {
     answer: Response<Rewritten>,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
     /// `None` on a public route.
     under: Option<Under>,
 }
@@ -135,10 +135,11 @@ impl Gateway {
         account.permit(&permit);
         account.ensure_writable()?;
 
-        let ticket = match &principal {
-            Some(principal) => Some(self.limits.admit(&Caller::of(principal), &permit).await?),
-            None => None,
+        let caller = match &principal {
+            Some(principal) => Caller::of(principal),
+            None => Caller::anonymous(at.identity.address(peer, &head)?),
         };
+        let ticket = self.limits.admit(&caller, &permit).await?;
         let applied = self.pre_read(at, &permit, &head).await?;
         let client = ClientFacts::of(&head, peer.tls);
         let request = Request::from_parts(head, body);

@@ -158,7 +158,12 @@ impl Reject {
             headers.insert("ratelimit-policy", policy);
             headers.insert("ratelimit", limit);
         }
-        if let Self::Framing(_) | Self::Slow = self {
+        // What is left of the request is not waited for.
+        if let Self::Framing(_)
+        | Self::Slow
+        | Self::Refused(Refused::Read(_) | Refused::TooLarge { .. })
+        | Self::Upstream(UpstreamError::Request) = self
+        {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::audit::AuditError;
-use crate::limits::{Charge, Limited, Remaining, Ticket, rate_limit_fields};
+use crate::limits::{Charge, Limited, Ticket, rate_limit_fields};
 use crate::response::{Rewritten, StreamError, Unscreenable};
 use crate::telemetry::UpstreamFailure;
 
@@ -48,7 +48,7 @@ pub enum Unfinished {
 /// What an answer needs while it runs. Dropped before its end, it tells the account how far it came.
 struct Carry {
     body: Rewritten,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
     standing: Option<Standing>,
     charged: Charged,
     /// `None` once it is closed.
@@ -84,7 +84,7 @@ type Step = (Option<Result<Bytes, Unfinished>>, Option<Box<Carry>>);
 /// wrong until then is a clean refusal, for which the account is given back unless it is closed.
 pub(super) async fn begin(
     response: Response<Rewritten>,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
     standing: Option<Standing>,
     account: Account,
 ) -> Result<Response<Answer>, (Reject, Option<Account>)> {
@@ -98,9 +98,7 @@ pub(super) async fn begin(
     if let Some(account) = &mut carry.account {
         account.begins(head.status);
     }
-    if let Some((remaining, policy)) =
-        carry.ticket.as_ref().and_then(|ticket| rate_limit_fields(&ticket.remaining()))
-    {
+    if let Some((remaining, policy)) = rate_limit_fields(&carry.ticket.remaining()) {
         head.headers.insert("ratelimit-policy", policy);
         head.headers.insert("ratelimit", remaining);
     }
@@ -149,18 +147,17 @@ impl Carry {
 
     /// Charges what was decided since the last piece, and this one's bytes.
     async fn charge(&mut self, bytes: u64) -> Result<(), Limited> {
-        let Some(ticket) = &self.ticket else { return Ok(()) };
         let counts = self.body.counts();
         let keys = counts.keys.get(self.charged.keys..).unwrap_or_default();
         let records = counts.released.saturating_sub(self.charged.records);
         let charge = Charge { records, keys, bytes };
-        match ticket.try_charge(&charge) {
+        match self.ticket.try_charge(&charge) {
             Some(charged) => charged?,
-            None => ticket.charge(&charge).await?,
+            None => self.ticket.charge(&charge).await?,
         }
         self.charged = Charged { records: counts.released, keys: counts.keys.len() };
         if let Some(account) = &mut self.account {
-            account.noticed(&ticket.notices());
+            account.noticed(&self.ticket.notices());
         }
         Ok(())
     }
@@ -174,7 +171,7 @@ impl Carry {
     async fn finish(&mut self) -> Result<(), AuditError> {
         let Some(mut account) = self.account.take() else { return Err(AuditError::Closed) };
         account.counts(self.body.counts());
-        account.used(&self.remaining());
+        account.used(&self.ticket.remaining());
         match account.complete() {
             Some(closing) => closing.await.map(drop),
             None => Err(AuditError::Closed),
@@ -195,14 +192,10 @@ impl Carry {
         }
     }
 
-    fn remaining(&self) -> Vec<Remaining> {
-        self.ticket.as_ref().map(Ticket::remaining).unwrap_or_default()
-    }
-
     fn cut(&mut self, why: &Unfinished) {
         let Some(mut account) = self.account.take() else { return };
         account.counts(self.body.counts());
-        account.used(&self.remaining());
+        account.used(&self.ticket.remaining());
         match why {
             Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
             Unfinished::Stream(StreamError::Cut(_)) => account.upstream_failed(UpstreamFailure::Unscreenable),
@@ -230,6 +223,7 @@ impl Drop for Carry {
     fn drop(&mut self) {
         if let Some(account) = &mut self.account {
             account.counts(self.body.counts());
+            account.used(&self.ticket.remaining());
         }
     }
 }

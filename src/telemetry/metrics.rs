@@ -478,9 +478,13 @@ impl Metrics {
         self.authentications.with_label_values(&[method, result(succeeded)]).inc();
     }
 
-    /// The keys of a token issuer were fetched, or could not be.
-    pub fn key_set_fetched(&self, succeeded: bool) {
-        self.key_set_fetches.with_label_values(&[result(succeeded)]).inc();
+    /// The keys of token issuers were fetched so often, and could not be so often.
+    pub fn key_sets_fetched(&self, succeeded: u64, failed: u64) {
+        for (times, result) in [(succeeded, SUCCESS), (failed, FAILURE)] {
+            if times > 0 {
+                self.key_set_fetches.with_label_values(&[result]).inc_by(times);
+            }
+        }
     }
 
     // === Audit and logs ===

@@ -202,3 +202,33 @@ async fn a_public_routes_body_is_bounded_in_bytes_and_time() {
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     assert_eq!(upstream.received().len(), 1, "no body that was not whole was taken for one");
 }
+
+#[tokio::test]
+async fn e08_public_routes_are_limited_by_address() {
+    let upstream =
+        Upstream::start(|_| answer("200 OK", &["Content-Type: text/plain"], b"fine", Framing::Length)).await;
+    let gateway = Setup::before(&upstream).start().await;
+    let mut raw = gateway.connect().await;
+    let mut passed = 0;
+    let refused = loop {
+        let answer = raw.get("/healthz", &["X-Forwarded-For: 10.9.8.7"]).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        passed += 1;
+        assert!(passed < 2000, "nothing bounds a public route");
+    };
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some() && passed >= 100, "{passed}");
+    assert_eq!(upstream.received().len(), passed);
+    // A limit of the policy that is narrowed to nothing takes its place.
+    let limits = "limits:\n  - { name: everybody, per: ip, requests: 2/hour }\n";
+    let gateway = Setup::before(&upstream).policy(limits).start().await;
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(gateway.get("/healthz", &[]).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 429]);
+    assert_eq!(gateway.get("/customers/1", &[SALES]).await.status, 429, "it is the same address");
+    assert_eq!(gateway.metric("fieldgate_limit_refusals_total", "everybody").await, 2.0);
+}

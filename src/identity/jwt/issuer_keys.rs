@@ -5,6 +5,7 @@
 //! the last good set stays in use until it is too old; then its tokens are refused.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -31,6 +32,8 @@ pub(super) struct IssuerKeys {
     max_age: Duration,
     cooldown: Duration,
     clock: Arc<dyn Clock>,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
 }
 
 struct Held {
@@ -71,6 +74,8 @@ impl IssuerKeys {
             max_age: issuer.max_age,
             cooldown: issuer.cooldown,
             clock,
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         }))
     }
 
@@ -98,6 +103,11 @@ impl IssuerKeys {
         if due {
             self.fetch(held).await;
         }
+    }
+
+    /// How many fetches succeeded and failed since this was last asked.
+    pub(super) fn take_fetches(&self) -> (u64, u64) {
+        (self.succeeded.swap(0, Ordering::Relaxed), self.failed.swap(0, Ordering::Relaxed))
     }
 
     /// The keys, unless they are too old.
@@ -137,8 +147,12 @@ impl IssuerKeys {
             Ok(keys) => {
                 info!(issuer = %self.issuer, "keys of the issuer fetched");
                 self.held.store(Some(Arc::new(Held { keys, fetched: Some(now) })));
+                self.succeeded.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) => warn!(issuer = %self.issuer, %error, "keys of the issuer cannot be fetched"),
+            Err(error) => {
+                warn!(issuer = %self.issuer, %error, "keys of the issuer cannot be fetched");
+                self.failed.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -46,6 +46,12 @@ struct Trusted {
 }
 
 impl Tokens {
+    /// How many fetches of keys succeeded and failed since this was last asked.
+    pub(super) fn take_fetches(&self) -> (u64, u64) {
+        let each = self.issuers.iter().map(|trusted| trusted.keys.take_fetches());
+        each.fold((0, 0), |(all, lost), (succeeded, failed)| (all + succeeded, lost + failed))
+    }
+
     /// Sets the issuers up; fetches nothing.
     pub(super) fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();

@@ -208,6 +208,11 @@ async fn an_issuer_that_was_never_reached_refuses_and_recovers() {
     scene.clock.advance(Duration::from_secs(10));
     scene.tokens.refresh_due().await;
     assert_eq!(scene.judged(&RSA).await, Ok(()));
+    assert_eq!(
+        [scene.tokens.take_fetches(), scene.tokens.take_fetches()],
+        [(1, 1), (0, 0)],
+        "for the metrics"
+    );
 }
 
 #[tokio::test]
