@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Clock, Diagnostic, Report, Secret};
-use crate::identity::Identity;
+use crate::identity::{Authorities, AuthoritySet, Identity};
 use crate::policy::{Loaded, MaskKeys, Plan, Purpose};
 use crate::proxy::Snapshot;
 use crate::rewrite::mask::Keys;
@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::telemetry::Vocabulary;
 use crate::upstream::{Credentials, UpstreamConfig, Upstreams};
 
-use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig};
+use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig, ListenerConfig};
 
 /// A configuration and its policy, for looking at: nothing is opened, no secret is needed.
 pub struct Checked {
@@ -36,6 +36,8 @@ pub fn check(file: &Path) -> Checked {
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);
     }
+    fit_certificates(&config, &mut report);
+    config.identity.look(&config.apis).into_iter().for_each(|found| report.push(found));
     report.sort();
     Checked { config: Some(config), policy: Some(policy), report }
 }
@@ -59,8 +61,31 @@ pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     if let Some(plan) = &loaded.plan {
         fit(config, plan, &mut report);
     }
+    fit_certificates(config, &mut report);
     report.sort();
     if report.has_errors() { Err(report) } else { Ok((loaded, report)) }
+}
+
+/// Complains where listeners and `identity.certificates` do not fit.
+fn fit_certificates(config: &Config, report: &mut Report) {
+    let authorities = config.identity.authorities();
+    let asks = |listener: &&ListenerConfig| listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+    for listener in config.listeners.iter().filter(asks).filter(|_| authorities.is_empty()) {
+        let message = format!("listener `{}` asks for certificates that nobody vouches for", listener.name);
+        report.push(
+            Diagnostic::error("no-authority", message)
+                .help("name who does in `identity.certificates`, or leave `client_certificates` out")
+                .at(listener.place.clone()),
+        );
+    }
+    if !authorities.is_empty() && !config.listeners.iter().any(|listener| asks(&listener)) {
+        let warning = Diagnostic::warning("unused-authority", "no listener asks callers for certificates")
+            .help("add `client_certificates: optional` or `required` to the `tls` of a listener");
+        report.push(match config.identity.authority_place(0) {
+            Some(place) => warning.at(place.clone()),
+            None => warning,
+        });
+    }
 }
 
 /// Complains where policy and configuration do not speak of the same APIs.
@@ -130,10 +155,27 @@ fn upstream(api: &ApiConfig) -> Result<UpstreamConfig, Box<Diagnostic>> {
     })
 }
 
+/// Reads the authorities over client certificates.
+pub(super) fn authorities(config: &IdentityConfig) -> Result<AuthoritySet, Report> {
+    AuthoritySet::read(&config.authorities()).map_err(|errors| {
+        let mut report = Report::default();
+        for error in errors {
+            let diagnostic = Diagnostic::error("client-authority", error.message);
+            report.push(match config.authority_place(error.index) {
+                Some(place) => diagnostic.at(place.clone()),
+                None => diagnostic,
+            });
+        }
+        report
+    })
+}
+
 /// Sets up who callers are.
 pub(super) fn identity(
-    config: IdentityConfig,
+    config: &IdentityConfig,
+    apis: &[ApiConfig],
     store: &Store,
+    authorities: &Arc<Authorities>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Identity, Report> {
     let refused = |diagnostics: Vec<Diagnostic>| {
@@ -141,8 +183,8 @@ pub(super) fn identity(
         diagnostics.into_iter().for_each(|diagnostic| report.push(diagnostic));
         report
     };
-    let (config, places) = config.resolve().map_err(refused)?;
-    Identity::new(config, Some(store.clone()), Arc::clone(clock))
+    let (config, places) = config.resolve(apis).map_err(refused)?;
+    Identity::new(config, Some(store.clone()), Arc::clone(authorities), Arc::clone(clock))
         .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
 }
 
@@ -159,12 +201,13 @@ pub(super) fn snapshot(
     config: Config,
     policy: Loaded,
     store: &Store,
+    authorities: &Arc<Authorities>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Snapshot, Report> {
     Ok(Snapshot {
         plan: plan(policy)?,
         upstreams: upstreams(&config.apis, clock)?,
-        identity: Arc::new(identity(config.identity, store, clock)?),
+        identity: Arc::new(identity(&config.identity, &config.apis, store, authorities, clock)?),
         bounds: config.bounds.request,
         body_time: config.bounds.body_time,
     })

@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 use crate::admin::{Admin, Status};
 use crate::audit::{AuditLog, Opened, Settings, Sync};
 use crate::base::{Clock, Diagnostic, Place, Report, Secret};
+use crate::identity::Authorities;
 use crate::limits::{self, Limits, Notice};
 use crate::proxy::{Certificate, ConnectionBounds, Gateway, Life, Listener};
 use crate::store::{self, Location, Store};
@@ -50,7 +51,8 @@ impl App {
     pub async fn start(config: Config, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Report> {
         let status = Arc::<Status>::default();
         let (policy, warnings) = load::policy(&config)?;
-        let certificates = certificates(&config.listeners)?;
+        let authorities = Authorities::new(load::authorities(&config.identity)?);
+        let certificates = certificates(&config.listeners, &authorities)?;
         let store = open_store(&config.store).await?;
         let (audit, opened) = open_audit(&config.audit, &clock, &metrics)?;
         tell_of_the_audit(&opened);
@@ -59,7 +61,7 @@ impl App {
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let vocabulary = load::vocabulary(&config, &policy);
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(config, policy, &store, &clock)?;
+        let snapshot = load::snapshot(config, policy, &store, &authorities, &clock)?;
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             limits,
@@ -69,8 +71,8 @@ impl App {
             clock,
         });
         let certificates = certificates.into_iter().flatten().collect();
-        let reloader =
-            Reloader::new(Arc::clone(&gateway), Arc::clone(&status), store.clone(), certificates, files);
+        let tls = reload::Tls { certificates, authorities };
+        let reloader = Reloader::new(Arc::clone(&gateway), Arc::clone(&status), store.clone(), tls, files);
         reloader.in_force(&vocabulary);
         let admin = Arc::new(Admin::new(metrics, Arc::clone(&status)));
         Ok(Self {
@@ -201,11 +203,14 @@ fn unbound(address: SocketAddr, error: &io::Error, place: &Place) -> Diagnostic 
 }
 
 /// The certificates of the listeners, in their order.
-fn certificates(listeners: &[ListenerConfig]) -> Result<Vec<Option<Arc<Certificate>>>, Report> {
+fn certificates(
+    listeners: &[ListenerConfig],
+    authorities: &Arc<Authorities>,
+) -> Result<Vec<Option<Arc<Certificate>>>, Report> {
     let mut report = Report::default();
     let mut all = Vec::new();
     for listener in listeners {
-        match listener.tls.clone().map(Certificate::load).transpose() {
+        match listener.tls.clone().map(|tls| Certificate::load(tls, Arc::clone(authorities))).transpose() {
             Ok(certificate) => all.push(certificate),
             Err(error) => {
                 report.push(Diagnostic::error("certificate", error.to_string()).at(listener.place.clone()));

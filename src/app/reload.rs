@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use crate::admin::{Loaded, Status};
 use crate::audit::Event;
 use crate::base::{Diagnostic, Report, Severity};
+use crate::identity::Authorities;
 use crate::proxy::{Certificate, Gateway, Snapshot};
 use crate::store::Store;
 use crate::telemetry::Vocabulary;
@@ -67,12 +68,18 @@ impl Said {
     }
 }
 
+/// What listeners prove themselves with, and check callers with.
+pub(super) struct Tls {
+    pub(super) certificates: Vec<Arc<Certificate>>,
+    pub(super) authorities: Arc<Authorities>,
+}
+
 /// Reloads a running gateway.
 pub struct Reloader {
     gateway: Arc<Gateway>,
     status: Arc<Status>,
     store: Store,
-    certificates: Vec<Arc<Certificate>>,
+    tls: Tls,
     config: PathBuf,
     watched: Vec<PathBuf>,
     said: Mutex<Said>,
@@ -85,12 +92,12 @@ impl Reloader {
         gateway: Arc<Gateway>,
         status: Arc<Status>,
         store: Store,
-        certificates: Vec<Arc<Certificate>>,
+        tls: Tls,
         files: Files,
     ) -> Self {
         let Files { config, watched, said } = files;
         let (said, turn) = (Mutex::new(said), tokio::sync::Mutex::default());
-        Self { gateway, status, store, certificates, config, watched, said, turn }
+        Self { gateway, status, store, tls, config, watched, said, turn }
     }
 
     /// Keeps a running gateway up to date, until it is dropped: files, keys of issuers, counters.
@@ -141,8 +148,21 @@ impl Reloader {
     fn exchange(&self, why: Why) -> Result<(), Report> {
         let (config, report) = Config::load(&self.config);
         let Some(config) = config else { return Err(report) };
-        let (policy, warnings) = load::policy(&config)?;
+        let authorities = load::authorities(&config.identity)?;
         let said = Said::by(&config);
+        if self.said.lock().unwrap_or_else(PoisonError::into_inner).text == said.text {
+            // A revocation does not wait until the policy is in order.
+            self.tls.authorities.replace(authorities);
+            self.exchange_rest(why, config, said)
+        } else {
+            self.exchange_rest(why, config, said)?;
+            self.tls.authorities.replace(authorities);
+            Ok(())
+        }
+    }
+
+    fn exchange_rest(&self, why: Why, config: Config, said: Said) -> Result<(), Report> {
+        let (policy, warnings) = load::policy(&config)?;
         let (same_text, same_fixed) = {
             let before = self.said.lock().unwrap_or_else(PoisonError::into_inner);
             (before.text == said.text && why == Why::Changed, before.fixed == said.fixed)
@@ -166,7 +186,7 @@ impl Reloader {
                 body_time: current.body_time,
             }
         } else {
-            load::snapshot(config, policy, &self.store, &self.gateway.clock)?
+            load::snapshot(config, policy, &self.store, &self.tls.authorities, &self.gateway.clock)?
         };
         self.gateway.snapshot.store(Arc::new(snapshot));
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
@@ -177,7 +197,7 @@ impl Reloader {
 
     fn reload_certificates(&self) -> Result<(), Report> {
         let mut report = Report::default();
-        for certificate in &self.certificates {
+        for certificate in &self.tls.certificates {
             if let Err(error) = certificate.reload() {
                 report.push(Diagnostic::error("certificate", error.to_string()));
             }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::audit::{Closing, Duty, Outcome, Record};
 use crate::base::Clock;
-use crate::identity::{Peer, Principal, Unauthenticated};
+use crate::identity::{Peer, Principal};
 use crate::limits::{Limited, Notice};
 use crate::policy::{DenialShape, Permit, RouteFacts};
 use crate::rewrite::Counts;
@@ -220,8 +220,7 @@ impl Account {
     fn note(&mut self, reject: &Reject) {
         match reject {
             Reject::Unauthenticated(error) => {
-                let method = if matches!(error, Unauthenticated::Missing) { "none" } else { "unknown" };
-                self.metrics.authentication(method, false);
+                self.metrics.authentication(error.method, false);
             }
             Reject::Limited(limited) => self.limited(&limited.clone()),
             Reject::Upstream(error) => self.upstream_failed(failure(error)),

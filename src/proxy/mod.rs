@@ -93,7 +93,7 @@ impl Gateway {
         request: Request<Incoming>,
         account: &mut Account,
     ) -> Result<(Response<Rewritten>, Option<Ticket>), Reject> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         account.request(&head);
         strictness::admit(&head)?;
 
@@ -102,9 +102,12 @@ impl Gateway {
             account.route(route);
         }
         let principal = match &route {
-            Ok(Some(route)) if route.public => None,
+            Ok(Some(route)) if route.public => {
+                at.identity.pass(&mut head);
+                None
+            }
             // Before a missing route is told of: who is nobody learns nothing about routes.
-            Ok(_) | Err(_) => Some(at.identity.authenticate(peer, &head).await?),
+            Ok(_) | Err(_) => Some(at.identity.authenticate(peer, &mut head).await?),
         };
         if let Some(principal) = &principal {
             account.principal(principal);
@@ -220,7 +223,7 @@ impl Snapshot {
     /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record
     /// they do not apply to is answered like one that does not exist.
     async fn pre_read(&self, permit: &Permit, head: &Parts) -> Result<Option<Applied>, Reject> {
-        let (Some(read), Some(rule)) = (request::pre_read(permit, &head.headers)?, permit.pre_read()) else {
+        let (Some(read), Some(rule)) = (request::pre_read(permit, head)?, permit.pre_read()) else {
             return Ok(None);
         };
         let current = self.upstreams.send(permit, read).await?;

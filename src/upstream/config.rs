@@ -60,7 +60,7 @@ pub enum Credentials {
         /// Its value, such as `Bearer …`.
         value: Secret<String>,
     },
-    /// By the caller's `Authorization`.
+    /// By the caller's own token, if it is one that may go there.
     Pass,
 }
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper_util::client::legacy::connect::capture_connection;
@@ -11,6 +11,7 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::base::{Clock, Secret};
+use crate::identity::Carried;
 use crate::request::Outgoing;
 
 use super::admission::Admission;
@@ -67,16 +68,16 @@ impl Upstream {
         Ok(Self { client, admission, origin, credentials, timeouts, accept_encoding, sniff_gzip, clock })
     }
 
-    /// `authorization` is the caller's own.
+    /// `presented` is the caller's own credential.
     pub(super) async fn exchange(
         &self,
         head: Parts,
         body: Outgoing,
-        authorization: Option<HeaderValue>,
+        presented: Option<Carried>,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let started = self.clock.monotonic();
         let slot = self.admission.enter().await?;
-        let mut request = Request::from_parts(self.addressed(head, authorization)?, body);
+        let mut request = Request::from_parts(self.addressed(head, presented)?, body);
         let is_head = request.method() == Method::HEAD;
         let connection = capture_connection(&mut request);
         let patience = self.timeouts.first_byte.min(self.timeouts.total);
@@ -110,7 +111,7 @@ impl Upstream {
     }
 
     /// The head with this upstream's origin and credentials.
-    fn addressed(&self, mut head: Parts, authorization: Option<HeaderValue>) -> Result<Parts, UpstreamError> {
+    fn addressed(&self, mut head: Parts, presented: Option<Carried>) -> Result<Parts, UpstreamError> {
         head.uri = self.origin.target(&head.uri)?;
         // Only a public route's caller chooses the coding: nobody here looks inside its answer.
         head.headers.entry(ACCEPT_ENCODING).or_insert_with(|| self.accept_encoding.clone());
@@ -122,12 +123,15 @@ impl Upstream {
                 value.set_sensitive(true);
                 head.headers.insert(name, value);
             }
-            Credential::Pass => {
-                if let Some(mut value) = authorization {
-                    value.set_sensitive(true);
-                    head.headers.insert(AUTHORIZATION, value);
+            Credential::Pass => match presented {
+                Some(Carried::Header(name, value)) => {
+                    head.headers.insert(name, value);
                 }
-            }
+                Some(Carried::Query(pair)) => {
+                    head.uri = Carried::added_to(&head.uri, &pair).ok_or(UpstreamError::Request)?;
+                }
+                None => {}
+            },
         }
         Ok(head)
     }

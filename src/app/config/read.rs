@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, Uri};
 
 use crate::base::Diagnostic;
+use crate::identity::ClientPolicy;
 use crate::policy::source::{Documents, Fields, Node, Value, Word, members, number};
 use crate::proxy::{ConnectionBounds, HeadBounds, TlsFiles};
 use crate::request::RequestBounds;
@@ -90,8 +91,14 @@ impl Reader<'_> {
         let fields = Fields::of(self.documents, node, "`tls`")?;
         let certificate = fields.required_text("certificate");
         let key = fields.required_text("key");
+        let policies = [
+            ("none", None),
+            ("optional", Some(ClientPolicy::Optional)),
+            ("required", Some(ClientPolicy::Required)),
+        ];
+        let clients = fields.choice("client_certificates", &policies).flatten();
         fields.finish();
-        Some(TlsFiles { certificate: self.path(&certificate?), key: self.path(&key?) })
+        Some(TlsFiles { certificate: self.path(&certificate?), key: self.path(&key?), clients })
     }
 
     fn admin(&self, node: &Node) -> Option<AdminConfig> {
@@ -201,7 +208,7 @@ impl Reader<'_> {
         Some(CredentialConfig::Header { name: name?, prefix, secret: secret? })
     }
 
-    fn header(&self, word: &Word) -> Option<HeaderName> {
+    pub(super) fn header(&self, word: &Word) -> Option<HeaderName> {
         let name = HeaderName::try_from(word.as_str()).ok();
         if name.is_none() {
             let message = format!("`{}` is not the name of a header", word.text);
@@ -397,7 +404,7 @@ impl Reader<'_> {
         usize::try_from(self.size(fields, name, usual as u64)).unwrap_or(usual)
     }
 
-    fn count(&self, fields: &Fields<'_>, name: &'static str, usual: usize) -> usize {
+    pub(super) fn count(&self, fields: &Fields<'_>, name: &'static str, usual: usize) -> usize {
         let Some(node) = fields.node(name) else { return usual };
         let Some(count) = number(self.documents, node) else { return usual };
         match usize::try_from(count) {

@@ -5,6 +5,7 @@
 //! the last good set stays in use until it is too old; then its tokens are refused.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -27,6 +28,7 @@ pub(super) struct IssuerKeys {
     /// When a fetch was last begun. Held while one runs, so that there is one at a time.
     last_fetch: Arc<Mutex<Option<Duration>>>,
     tasks: TaskTracker,
+    fetched: AtomicU64,
     refresh: Duration,
     max_age: Duration,
     cooldown: Duration,
@@ -35,6 +37,8 @@ pub(super) struct IssuerKeys {
 
 struct Held {
     keys: KeySet,
+    /// Another one for every set.
+    version: u64,
     /// Monotonic. `None`: part of the configuration, never old.
     fetched: Option<Duration>,
 }
@@ -57,7 +61,7 @@ impl IssuerKeys {
                     let message = format!("a key of `{}` cannot be used: {why}", issuer.issuer);
                     return Err(fault(message, "RSA of 2048 bits or more, P-256, P-384 or Ed25519"));
                 }
-                (Some(Arc::new(Held { keys, fetched: None })), None)
+                (Some(Arc::new(Held { keys, version: 0, fetched: None })), None)
             }
             KeySource::Discovery | KeySource::Url(_) => (None, Some(Fetcher::new(issuer, path)?)),
         };
@@ -67,6 +71,7 @@ impl IssuerKeys {
             fetcher,
             last_fetch: Arc::default(),
             tasks,
+            fetched: AtomicU64::new(0),
             refresh: issuer.refresh,
             max_age: issuer.max_age,
             cooldown: issuer.cooldown,
@@ -89,6 +94,11 @@ impl IssuerKeys {
         }
         let held = self.usable().ok_or(Unauthenticated::Unavailable("the issuer of the token"))?;
         Ok(held.keys.find(id, algorithm).ok_or(TokenFault::Key)?)
+    }
+
+    /// Which set of keys is in use; `None`: there is none.
+    pub(super) fn version(&self) -> Option<u64> {
+        self.usable().map(|held| held.version)
     }
 
     /// Fetches the keys if there are none or they are old.
@@ -136,7 +146,8 @@ impl IssuerKeys {
         match fetcher.keys(&self.issuer).await {
             Ok(keys) => {
                 info!(issuer = %self.issuer, "keys of the issuer fetched");
-                self.held.store(Some(Arc::new(Held { keys, fetched: Some(now) })));
+                let version = self.fetched.fetch_add(1, Ordering::Relaxed) + 1;
+                self.held.store(Some(Arc::new(Held { keys, version, fetched: Some(now) })));
             }
             Err(error) => warn!(issuer = %self.issuer, %error, "keys of the issuer cannot be fetched"),
         }

@@ -21,6 +21,7 @@ pub(crate) struct Setup {
     policy: String,
     listener: String,
     api: String,
+    identity: String,
     more: String,
 }
 
@@ -96,6 +97,7 @@ impl Setup {
             policy: POLICY.to_owned(),
             listener: String::new(),
             api: String::new(),
+            identity: String::new(),
             more: String::new(),
         }
     }
@@ -115,6 +117,12 @@ impl Setup {
     /// Adds to the api, such as `ca: …`.
     pub(crate) fn api(mut self, text: &str) -> Self {
         self.api = format!(", {text}");
+        self
+    }
+
+    /// Adds to `identity`, such as `  issuers: …`.
+    pub(crate) fn identity(mut self, text: &str) -> Self {
+        self.identity.push_str(text);
         self
     }
 
@@ -139,7 +147,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let Self { upstream, listener, api, more, .. } = self;
+        let Self { upstream, listener, api, identity, more, .. } = self;
         format!(
             "
 listeners:
@@ -153,6 +161,7 @@ identity:
     - {{ id: manager, key: {{ file: manager }}, principal: xu.lan, groups: [managers] }}
     - {{ id: finance, key: {{ file: finance }}, principal: wu.min, groups: [finance] }}
     - {{ id: nobody, key: {{ file: nobody }}, principal: nemo }}
+{identity}
 policies: policies
 audit: {{ dir: audit }}
 {more}"
