@@ -7,6 +7,7 @@ pub mod config;
 
 mod load;
 mod reload;
+mod sockets;
 mod watch;
 
 use std::future::Future;
@@ -32,6 +33,7 @@ use config::{AccessLogConfig, AuditConfig, Config, ListenerConfig, StoreConfig, 
 
 pub use load::{Checked, check};
 pub use reload::{Reloader, Why};
+pub use sockets::Sockets;
 
 /// A gateway whose listeners are bound.
 pub struct App {
@@ -48,7 +50,13 @@ pub struct App {
 
 impl App {
     /// Builds everything that a configuration describes and binds its listeners, or says all that is in the way.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Report> {
+    /// `sockets` are those that were opened for it already.
+    pub async fn start(
+        config: Config,
+        sockets: Sockets,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Report> {
         let status = Arc::<Status>::default();
         let (policy, warnings) = load::policy(&config)?;
         let authorities = Authorities::new(load::authorities(&config.identity)?);
@@ -57,24 +65,24 @@ impl App {
         let (audit, opened) = open_audit(&config.audit, &clock, &metrics)?;
         tell_of_the_audit(&opened);
         let access = open_access(config.logs.access.as_ref(), &metrics)?;
-        let bound = Bound::of(&config, &certificates).await?;
+        let bound = Bound::of(&config, &certificates, sockets).await?;
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let vocabulary = load::vocabulary(&config, &policy);
         let limits = open_limits(&store, &clock, &metrics).await?;
         let snapshot = load::snapshot(config, policy, &store, &authorities, &clock)?;
+        let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             limits,
             audit,
             access,
-            metrics: Arc::clone(&metrics),
+            metrics,
             clock,
         });
         let certificates = certificates.into_iter().flatten().collect();
         let tls = reload::Tls { certificates, authorities };
         let reloader = Reloader::new(Arc::clone(&gateway), Arc::clone(&status), store.clone(), tls, files);
         reloader.in_force(&vocabulary);
-        let admin = Arc::new(Admin::new(metrics, Arc::clone(&status)));
         Ok(Self {
             gateway,
             callers: bound.callers,
@@ -154,14 +162,19 @@ struct Bound {
 
 impl Bound {
     /// Binds them; `certificates` are those of the listeners, in their order.
-    async fn of(config: &Config, certificates: &[Option<Arc<Certificate>>]) -> Result<Self, Report> {
+    async fn of(
+        config: &Config,
+        certificates: &[Option<Arc<Certificate>>],
+        mut sockets: Sockets,
+    ) -> Result<Self, Report> {
         let mut report = Report::default();
         let mut bound = Self { callers: Vec::new(), operators: None, addresses: Vec::new() };
         for (listener, certificate) in config.listeners.iter().zip(certificates) {
             let tls = certificate.as_ref().map(|certificate| certificate.server_config(listener.http2));
             let bounds = config.bounds.connection.clone();
             let name = Arc::clone(&listener.name);
-            match Listener::bind(name, listener.address, tls, listener.http2, bounds).await {
+            let handed = sockets.take(listener.address);
+            match Listener::bind(name, listener.address, handed, tls, listener.http2, bounds).await {
                 Ok(socket) => {
                     bound.note(&listener.name, &socket);
                     bound.callers.push(socket);
@@ -172,7 +185,8 @@ impl Bound {
         if let Some(admin) = &config.admin {
             let (name, bounds) =
                 (Arc::<str>::from("admin"), ConnectionBounds { connections: 64, ..Default::default() });
-            match Listener::bind(Arc::clone(&name), admin.address, None, false, bounds).await {
+            let handed = sockets.take(admin.address);
+            match Listener::bind(Arc::clone(&name), admin.address, handed, None, false, bounds).await {
                 Ok(socket) => {
                     bound.note(&name, &socket);
                     bound.operators = Some(socket);
@@ -180,6 +194,7 @@ impl Bound {
                 Err(error) => report.push(unbound(admin.address, &error, &admin.place)),
             }
         }
+        sockets.left_over().for_each(|complaint| report.push(complaint));
         if report.has_errors() { Err(report) } else { Ok(bound) }
     }
 

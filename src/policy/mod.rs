@@ -21,6 +21,7 @@ mod plan;
 mod router;
 mod survey;
 mod target;
+mod uphold;
 mod when;
 
 pub use compile::Purpose;

@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::audit::{Closing, Duty, Outcome, Record};
+use crate::audit::{AuditError, Closing, Duty, Outcome, Record};
 use crate::base::Clock;
 use crate::identity::{Peer, Principal};
 use crate::limits::{Limited, Notice};
@@ -133,6 +133,12 @@ impl Account {
         });
     }
 
+    /// An error while the record of a protected request could not be written: nothing is asked of an upstream then,
+    /// and nothing more of an answer goes out.
+    pub(super) fn ensure_writable(&self) -> Result<(), AuditError> {
+        self.record.as_ref().map_or(Err(AuditError::Closed), Record::ensure_writable)
+    }
+
     /// The upstream answered.
     pub(super) fn upstream(&mut self, answer: &UpstreamResponse) {
         if let Some(route) = &self.route {
@@ -197,6 +203,7 @@ impl Account {
             | Reject::Limited(_)
             | Reject::Refused(_)
             | Reject::Slow
+            | Reject::Lapsed(_)
             | Reject::Upstream(_)
             | Reject::Unscreenable(_)
             | Reject::Audit(_) => Outcome::Refused(reject.to_string()),
@@ -234,6 +241,7 @@ impl Account {
             | Reject::Refused(_)
             | Reject::Slow
             | Reject::NotReleased
+            | Reject::Lapsed(_)
             | Reject::Audit(_) => {}
         }
     }

@@ -113,15 +113,19 @@ struct Manner {
 }
 
 impl Listener {
-    /// Binds a socket.
+    /// Binds a socket, or takes one that is bound already and does not block.
     pub async fn bind(
         name: Arc<str>,
         address: SocketAddr,
+        bound: Option<std::net::TcpListener>,
         tls: Option<Arc<ServerConfig>>,
         http2: bool,
         bounds: ConnectionBounds,
     ) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = match bound {
+            Some(socket) => TcpListener::from_std(socket)?,
+            None => TcpListener::bind(address).await?,
+        };
         Ok(Self { socket, manner: Arc::new(Manner { name, tls, http2, bounds }) })
     }
 

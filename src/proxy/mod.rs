@@ -9,7 +9,7 @@
 //! | request | `Permit`, request → narrowed request | 400, 403, 413, 415 |
 //! | upstream | `&Permit`, request → `UpstreamResponse` | 502, 503, 504 |
 //! | response | `Permit`, `UpstreamResponse` → answer that rewrites itself | 502 before the first byte, a cut after |
-//! | stream, account | each piece charged, the record written before the last | 429, 503 before the first byte, a cut after |
+//! | stream, standing, account | each piece still allowed and charged, the record written before the last | 429, 503 before the first byte, a cut after |
 //!
 //! Comes in: requests. Goes out: answers, each with exactly one audit record. Without a permit nothing is sent
 //! upstream; one snapshot of policy, identity and upstreams serves a request from beginning to end.
@@ -19,6 +19,7 @@ mod listener;
 mod opening;
 mod patience;
 mod reject;
+mod standing;
 mod stream;
 mod strictness;
 mod tls;
@@ -47,9 +48,11 @@ use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
 use account::Account;
+use standing::{Standing, Under};
 
 pub use listener::{ConnectionBounds, Handler, Life, Listener};
 pub use reject::Reject;
+pub use standing::Lapsed;
 pub use stream::{Answer, Unfinished};
 pub use strictness::{HeadBounds, Violation};
 pub use tls::{Certificate, TlsError, TlsFiles};
@@ -84,6 +87,14 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
 }
 
+/// An answer at its first byte, with all that it needs on its way.
+struct Begun {
+    answer: Response<Rewritten>,
+    ticket: Option<Ticket>,
+    /// `None` on a public route.
+    under: Option<Under>,
+}
+
 impl Gateway {
     /// A request's life, up to the first byte of its answer.
     async fn exchange(
@@ -92,7 +103,7 @@ impl Gateway {
         peer: &Peer,
         request: Request<Incoming>,
         account: &mut Account,
-    ) -> Result<(Response<Rewritten>, Option<Ticket>), Reject> {
+    ) -> Result<Begun, Reject> {
         let (mut head, body) = request.into_parts();
         account.request(&head);
         strictness::admit(&head)?;
@@ -121,6 +132,7 @@ impl Gateway {
             None => at.plan.pass(operation, self.clock.now())?,
         };
         account.permit(&permit);
+        account.ensure_writable()?;
 
         let ticket = match &principal {
             Some(principal) => Some(self.limits.admit(&Caller::of(principal), &permit).await?),
@@ -132,12 +144,13 @@ impl Gateway {
         let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
         let answer = at.upstreams.send(&permit, narrowed).await?;
         account.upstream(&answer);
-        Ok((response::transform(&permit, answer, &client).await?, ticket))
+        let answer = response::transform(&permit, answer, &client).await?;
+        Ok(Begun { answer, ticket, under: principal.map(|principal| Under { principal, permit }) })
     }
 
     /// Answers a request, whatever becomes of it, closes its account, and tells the caller its id.
     async fn handle(
-        &self,
+        self: &Arc<Self>,
         peer: &Peer,
         violation: Option<Violation>,
         request: Request<Incoming>,
@@ -158,7 +171,7 @@ impl Gateway {
     }
 
     async fn recorded(
-        &self,
+        self: &Arc<Self>,
         id: Uuid,
         peer: &Peer,
         violation: Option<Violation>,
@@ -171,7 +184,10 @@ impl Gateway {
             None => self.exchange(&snapshot, peer, request, &mut account).await,
         };
         let begun = match exchanged {
-            Ok((answer, ticket)) => stream::begin(answer, ticket, account).await,
+            Ok(Begun { answer, ticket, under }) => {
+                let standing = under.and_then(|under| Standing::of(self, snapshot, under));
+                stream::begin(answer, ticket, standing, account).await
+            }
             Err(reject) => Err((reject, Some(account))),
         };
         match begun {

@@ -23,6 +23,7 @@ use crate::response::Unscreenable;
 use crate::telemetry::Decision;
 use crate::upstream::UpstreamError;
 
+use super::standing::Lapsed;
 use super::strictness::Violation;
 
 /// Why a request was not answered; one variant a stage.
@@ -49,6 +50,9 @@ pub enum Reject {
     /// The record to be changed is not one that the caller may change; as if it did not exist.
     #[error("the record to be changed is not released")]
     NotReleased,
+    /// The right to the answer ended before its first byte: asked again, it is decided again.
+    #[error("{0}")]
+    Lapsed(#[from] Lapsed),
     /// The upstream gave no answer.
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
@@ -88,7 +92,7 @@ impl Reject {
             Self::NotReleased => StatusCode::NOT_FOUND,
             Self::Upstream(error) => error.status(),
             Self::Unscreenable(error) => error.status(),
-            Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Lapsed(_) | Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -104,7 +108,7 @@ impl Reject {
                 }
             },
             Self::Limited(_) => Decision::Limited,
-            Self::NotReleased => Decision::Denied,
+            Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
             Self::Upstream(_) | Self::Unscreenable(_) | Self::Audit(_) => Decision::Failed,
         }
     }
@@ -164,6 +168,7 @@ impl Reject {
             | Self::Limited(_)
             | Self::Slow
             | Self::NotReleased
+            | Self::Lapsed(_)
             | Self::Audit(_) => None,
         };
         match (status, special) {
@@ -205,6 +210,7 @@ impl Reject {
             | Self::Refused(_)
             | Self::Slow
             | Self::NotReleased
+            | Self::Lapsed(_)
             | Self::Upstream(_)
             | Self::Unscreenable(_)
             | Self::Audit(_) => Vec::new(),
@@ -214,7 +220,9 @@ impl Reject {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(limited) => Some(limited.retry_after),
-            Self::Audit(_) | Self::Upstream(UpstreamError::Busy) => Some(Duration::from_secs(1)),
+            Self::Lapsed(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy) => {
+                Some(Duration::from_secs(1))
+            }
             Self::Unauthenticated(error) if error.is_unavailable() => Some(Duration::from_secs(5)),
             Self::Unauthenticated(error) => error.throttled(),
             Self::Upstream(_)

@@ -5,11 +5,17 @@ mod audit;
 #[cfg(test)]
 mod callers;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod operating;
+#[cfg(test)]
+mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]

@@ -66,7 +66,9 @@ fn selection(fields: &QueryFields, plan: &RewritePlan, value: &str) -> Option<St
     if kept.is_empty() {
         return None;
     }
-    for name in select::deciding(plan) {
+    let asked_for = |place: &str| kept.iter().any(|name| covers(name, place) || covers(place, name));
+    let deciding = select::deciding(plan, &asked_for);
+    for name in deciding {
         if !kept.iter().any(|chosen| covers(chosen, &name)) {
             kept.push(name);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::mask::Mask;
+use super::super::path::{Path, Step};
 use super::super::plan::{Access, RecordRule, Selector};
 use super::shape::{FORBIDDEN, Mark, ROOT, Shape, State, StateId};
 
@@ -121,6 +122,29 @@ impl Program {
             Some(to) => to,
             None => self.unnamed(from, name),
         }
+    }
+
+    /// The state of the place that a column or a dotted name says: each name is compared like a member's, and what
+    /// stands in a related record or in a name/value pair is not the parent's to decide.
+    pub(crate) fn follow(&self, path: &Path) -> StateId {
+        let mut state = ROOT;
+        for step in path.steps() {
+            if state == FORBIDDEN || self.is_foreign(state) {
+                return FORBIDDEN;
+            }
+            state = match step {
+                Step::Name(name) => self.member(state, name.as_bytes()),
+                Step::Index(index) => self.shape.element(state, *index),
+                Step::Elements | Step::Any | Step::Slice { .. } | Step::Descend => FORBIDDEN,
+            };
+        }
+        state
+    }
+
+    /// Whether something of its own stands here, decided elsewhere.
+    fn is_foreign(&self, state: StateId) -> bool {
+        let marks = self.shape.state(state).map(|state| &state.marks);
+        marks.is_some_and(|marks| marks.iter().any(|mark| matches!(mark, Mark::Relation(_) | Mark::Pair(_))))
     }
 
     fn unnamed(&self, from: &State, name: &[u8]) -> StateId {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fieldgate::app::config::Config;
-use fieldgate::app::{App, Reloader};
+use fieldgate::app::{App, Reloader, Sockets};
 use fieldgate::base::{Clock, SystemClock};
 use fieldgate::telemetry::Metrics;
 use tempfile::TempDir;
@@ -23,6 +23,7 @@ pub(crate) struct Setup {
     api: String,
     identity: String,
     more: String,
+    clock: Arc<dyn Clock>,
 }
 
 /// A running gateway; its files go with it.
@@ -99,6 +100,7 @@ impl Setup {
             api: String::new(),
             identity: String::new(),
             more: String::new(),
+            clock: Arc::new(SystemClock::new()),
         }
     }
 
@@ -129,6 +131,12 @@ impl Setup {
     /// Adds sections to the configuration.
     pub(crate) fn config(mut self, text: &str) -> Self {
         self.more.push_str(text);
+        self
+    }
+
+    /// Puts another clock in.
+    pub(crate) fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -179,8 +187,7 @@ audit: {{ dir: audit }}
         add(dir.path());
         let (config, report) = Config::load(&path);
         let config = config.unwrap_or_else(|| panic!("{}", report.to_text(false)));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let app = match App::start(config, clock, Arc::new(Metrics::new())).await {
+        let app = match App::start(config, Sockets::default(), self.clock, Arc::new(Metrics::new())).await {
             Ok(app) => app,
             Err(report) => panic!("{}", report.to_text(false)),
         };
