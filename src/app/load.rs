@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use crate::base::{Clock, Diagnostic, Report, Secret};
 use crate::identity::{Authorities, AuthoritySet, Identity};
+use crate::policy::source::Word;
+use crate::policy::syntax::Binding;
 use crate::policy::{Loaded, MaskKeys, Plan, Purpose};
 use crate::proxy::Snapshot;
 use crate::rewrite::mask::Keys;
 use crate::store::Store;
-use crate::telemetry::Vocabulary;
+use crate::telemetry::{Metrics, Vocabulary};
 use crate::upstream::{Credentials, UpstreamConfig, Upstreams};
 
 use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig, ListenerConfig};
@@ -36,6 +38,7 @@ pub fn check(file: &Path) -> Checked {
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);
     }
+    fit_bindings(&config, &policy, &mut report);
     fit_certificates(&config, &mut report);
     config.identity.look(&config.apis).into_iter().for_each(|found| report.push(found));
     report.sort();
@@ -64,6 +67,25 @@ pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     fit_certificates(config, &mut report);
     report.sort();
     if report.has_errors() { Err(report) } else { Ok((loaded, report)) }
+}
+
+/// Warns of bindings to ids that several may vouch for: whoever is called so by one of them has the role.
+fn fit_bindings(config: &Config, policy: &Loaded, report: &mut Report) {
+    let issuers = config.identity.issuers();
+    if issuers.len() < 2 {
+        return;
+    }
+    let names_issuer = |when: &Word| when.as_str().contains("principal.issuer");
+    let loose =
+        |binding: &&Binding| !binding.users.is_empty() && !binding.when.as_ref().is_some_and(names_issuer);
+    let Some(binding) = policy.set.bindings.iter().find(loose) else { return };
+    let user = binding.users.first().map_or("", Word::as_str);
+    let message = format!("`{user}` is bound by id alone, and ids are vouched for by {}", issuers.join(", "));
+    report.push(
+        Diagnostic::warning("any-issuer", message)
+            .help("say whose id is meant: `when: principal.issuer == \"…\"`")
+            .at(config.policies_place.clone()),
+    );
 }
 
 /// Complains where listeners and `identity.certificates` do not fit.
@@ -176,6 +198,7 @@ pub(super) fn identity(
     apis: &[ApiConfig],
     store: &Store,
     authorities: &Arc<Authorities>,
+    metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Identity, Report> {
     let refused = |diagnostics: Vec<Diagnostic>| {
@@ -184,8 +207,14 @@ pub(super) fn identity(
         report
     };
     let (config, places) = config.resolve(apis).map_err(refused)?;
-    Identity::new(config, Some(store.clone()), Arc::clone(authorities), Arc::clone(clock))
-        .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
+    Identity::new(
+        config,
+        Some(store.clone()),
+        Arc::clone(authorities),
+        Arc::clone(metrics),
+        Arc::clone(clock),
+    )
+    .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
 }
 
 /// The plan of a policy that was loaded to be served.
@@ -202,12 +231,13 @@ pub(super) fn snapshot(
     policy: Loaded,
     store: &Store,
     authorities: &Arc<Authorities>,
+    metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Snapshot, Report> {
     Ok(Snapshot {
         plan: plan(policy)?,
         upstreams: upstreams(&config.apis, clock)?,
-        identity: Arc::new(identity(&config.identity, &config.apis, store, authorities, clock)?),
+        identity: Arc::new(identity(&config.identity, &config.apis, store, authorities, metrics, clock)?),
         bounds: config.bounds.request,
         body_time: config.bounds.body_time,
     })

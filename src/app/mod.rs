@@ -69,7 +69,7 @@ impl App {
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let vocabulary = load::vocabulary(&config, &policy);
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(config, policy, &store, &authorities, &clock)?;
+        let snapshot = load::snapshot(config, policy, &store, &authorities, &metrics, &clock)?;
         let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),

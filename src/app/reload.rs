@@ -186,7 +186,10 @@ impl Reloader {
                 body_time: current.body_time,
             }
         } else {
-            load::snapshot(config, policy, &self.store, &self.tls.authorities, &self.gateway.clock)?
+            {
+                let Gateway { metrics, clock, .. } = &*self.gateway;
+                load::snapshot(config, policy, &self.store, &self.tls.authorities, metrics, clock)?
+            }
         };
         self.gateway.snapshot.store(Arc::new(snapshot));
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;

@@ -14,11 +14,11 @@ use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::base::Clock;
 
+use super::Tools;
 use super::claim_names::Names;
 use super::claims::{Claims, Proof};
 use super::config::{self, Fault};
@@ -47,11 +47,7 @@ struct Asker {
 }
 
 impl Introspection {
-    pub(super) fn new(
-        config: &config::Introspection,
-        clock: Arc<dyn Clock>,
-        tasks: TaskTracker,
-    ) -> Result<Self, Fault> {
+    pub(super) fn new(config: &config::Introspection, tools: &Tools) -> Result<Self, Fault> {
         let fault = |member: &str, message: String, help| Fault {
             path: format!("introspection.{member}"),
             message,
@@ -81,9 +77,9 @@ impl Introspection {
             audiences: config.audiences.clone(),
             names,
             skew_micros: i128::try_from(config.skew.as_micros()).unwrap_or(i128::MAX / 4),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&tools.clock),
         };
-        let lookups = Lookups::new(memory, clock, tasks);
+        let lookups = Lookups::new(Method::Introspection, memory, tools);
         Ok(Self { asker: Arc::new(asker), digests: Digests::new(), lookups })
     }
 

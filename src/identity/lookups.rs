@@ -14,8 +14,10 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::base::Clock;
+use crate::telemetry::Metrics;
 
-use super::principal::Subject;
+use super::Tools;
+use super::principal::{Method, Subject};
 use super::recent::{Digest, Recent};
 use super::unauthenticated::Unauthenticated;
 
@@ -42,8 +44,10 @@ pub(super) struct Memory {
 /// The questions of one method.
 pub(super) struct Lookups {
     state: Arc<State>,
+    method: Method,
     tasks: TaskTracker,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     memory: Memory,
 }
 
@@ -55,14 +59,16 @@ struct State {
 }
 
 impl Lookups {
-    pub(super) fn new(memory: Memory, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
+    /// `method` is whose questions these are.
+    pub(super) fn new(method: Method, memory: Memory, tools: &Tools) -> Self {
         let state = State {
             good: Recent::new(memory.most),
             bad: Recent::new(memory.most),
             under_way: Mutex::default(),
             asked: AtomicU64::new(0),
         };
-        Self { state: Arc::new(state), tasks, clock, memory }
+        let (clock, metrics) = (Arc::clone(&tools.clock), Arc::clone(&tools.metrics));
+        Self { state: Arc::new(state), method, tasks: tools.tasks.clone(), clock, metrics, memory }
     }
 
     /// What is remembered of a credential, or else what `ask` finds out.
@@ -109,9 +115,11 @@ impl Lookups {
         under_way.insert(key, answer.clone());
         let ending = Ending { state: Arc::clone(&self.state), key };
         let (memory, question) = (self.memory, ask());
+        let (metrics, method) = (Arc::clone(&self.metrics), self.method.name());
         self.state.asked.fetch_add(1, Ordering::Relaxed);
         self.tasks.spawn(async move {
             let outcome = question.await;
+            metrics.identity_asked(method, outcome.as_ref().err().is_none_or(|no| !no.is_unavailable()));
             ending.state.remember(key, &outcome, memory, now);
             // The memory first, the list second: whoever comes in between finds one or the other.
             drop(ending);
@@ -171,7 +179,7 @@ mod tests {
             most: 100,
             questions,
         };
-        (Arc::new(Lookups::new(memory, Arc::new(clock.clone()), TaskTracker::new())), clock)
+        (Arc::new(Lookups::new(Method::Vendor, memory, &Tools::for_tests(&clock))), clock)
     }
 
     fn found(valid_for: Option<u64>) -> Outcome {

@@ -50,6 +50,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::base::Clock;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 
 pub use certificate::{Authorities, AuthorityError, AuthoritySet, ClientPolicy, PeerCertificate};
 pub use config::{
@@ -86,6 +87,22 @@ pub struct Identity {
     tasks: TaskTracker,
 }
 
+/// What methods that ask others work with.
+struct Tools {
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    /// Fetches and questions run in here, so that the end can wait for them.
+    tasks: TaskTracker,
+}
+
+#[cfg(test)]
+impl Tools {
+    fn for_tests(clock: &crate::base::ManualClock) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        Self { clock: Arc::new(clock.clone()), metrics, tasks: TaskTracker::new() }
+    }
+}
+
 /// Whom a credential stands for, and what of it may go upstream.
 type Authenticated = (Arc<Subject>, Option<Presented>);
 
@@ -97,16 +114,17 @@ impl Identity {
         config: Config,
         store: Option<Store>,
         authorities: Arc<Authorities>,
+        metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Vec<Fault>> {
         let mut faults = config.faults();
-        let tasks = TaskTracker::new();
-        let tokens = Tokens::new(&config, Arc::clone(&clock), tasks.clone()).unwrap_or_else(|found| {
+        let tools = Tools { clock: Arc::clone(&clock), metrics, tasks: TaskTracker::new() };
+        let tokens = Tokens::new(&config, &tools).unwrap_or_else(|found| {
             faults.extend(found);
-            Tokens::none(Arc::clone(&clock))
+            Tokens::none(&tools)
         });
         let introspection = config.introspection.as_ref().and_then(|asked| {
-            let made = introspection::Introspection::new(asked, Arc::clone(&clock), tasks.clone());
+            let made = introspection::Introspection::new(asked, &tools);
             made.map_err(|fault| faults.push(fault)).ok()
         });
         let passwords = config.passwords.as_ref().and_then(|users| {
@@ -115,7 +133,7 @@ impl Identity {
         });
         let mut vendors = Vec::new();
         for (n, tokens) in config.vendors.iter().enumerate() {
-            match Vendor::new(tokens, &format!("vendor_tokens[{n}]"), Arc::clone(&clock), tasks.clone()) {
+            match Vendor::new(tokens, &format!("vendor_tokens[{n}]"), &tools) {
                 Ok(vendor) => vendors.push(vendor),
                 Err(fault) => faults.push(fault),
             }
@@ -126,6 +144,7 @@ impl Identity {
             return Err(faults);
         }
         let keys = ApiKeys::new(&config, store, Arc::clone(&clock));
+        let tasks = tools.tasks;
         Ok(Self { config, keys, tokens, introspection, passwords, vendors, authorities, clock, tasks })
     }
 
@@ -139,6 +158,24 @@ impl Identity {
                 Ok(principal)
             }
             Err(why) => Err(Refusal { why, method, passwords: self.passwords.is_some() }),
+        }
+    }
+
+    /// Whether the credential of a caller whose answer is under way is still one: no key that was revoked, is over or
+    /// gone; no certificate that nobody vouches for any more. Tokens and passwords count at the beginning alone: a long
+    /// answer outlives a short token.
+    pub fn upholds(&self, principal: &Principal) -> bool {
+        match principal.method() {
+            Method::ApiKey => principal.credential().is_none_or(|id| self.keys.upholds(id)),
+            Method::Certificate => principal
+                .certificate()
+                .is_none_or(|certificate| certificate.judge(&self.authorities, &*self.clock).is_ok()),
+            Method::Jwt
+            | Method::Introspection
+            | Method::Password
+            | Method::FrontProxy
+            | Method::Vendor
+            | Method::Assumed => true,
         }
     }
 
@@ -180,6 +217,7 @@ impl Identity {
         let proof = own.and(peer.certificate.as_ref()).map(|certificate| certificate.fingerprint());
         let of_certificate = own.and_then(|found| found.subject.clone());
         let written = credential::only(&self.config, head)?;
+        let mut by_certificate = None;
         let (subject, kept) = match (written, of_certificate, speaking) {
             (None, None, None) => {
                 *method = "none";
@@ -189,14 +227,17 @@ impl Identity {
                 *method = credential.method();
                 self.written(credential, ip, proof, head).await?
             }
-            (None, Some(subject), None) => (subject, None),
+            (None, Some(subject), None) => {
+                by_certificate.clone_from(&peer.certificate);
+                (subject, None)
+            }
             (None, None, Some(proxy)) => {
                 *method = Method::FrontProxy.name();
                 (proxy.caller(&head.headers)?, None)
             }
             _ => return Err(Unauthenticated::Several),
         };
-        Ok((Principal::new(subject, ip), kept))
+        Ok((Principal::new(subject, ip).by_certificate(by_certificate), kept))
     }
 
     /// The authority that vouches for the certificate of a connection, if it showed one.
@@ -256,10 +297,11 @@ impl Identity {
         Ok((subject, Presented::authorization(&head.headers)))
     }
 
-    /// Fetches what is missing or old (issuers' keys) and writes what is due (last uses): to be called every few
+    /// Fetches what is missing or old (issuers' keys, changes of the store's) and writes what is due (last uses): to be called every few
     /// seconds. Failures are logged: the last good keys stay until their time is over.
     pub async fn tick(&self) {
         self.tokens.refresh_due().await;
+        self.keys.refresh().await;
         self.keys.write_last_uses().await;
     }
 

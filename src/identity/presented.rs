@@ -94,11 +94,8 @@ pub(super) fn conceal(config: &Config, head: &mut Parts, kept: Option<Presented>
     }
     let key = API_KEY;
     identity.extend([&AUTHORIZATION, &key]);
-    // Some servers take an underscore for a hyphen.
-    let is_identity = |name: &HeaderName| {
-        let plain = name.as_str().replace('_', "-");
-        identity.iter().any(|known| known.as_str().replace('_', "-") == plain)
-    };
+    let is_identity =
+        |name: &HeaderName| identity.iter().any(|known| mistaken(known.as_str(), name.as_str()));
     let gone: Vec<HeaderName> = head.headers.keys().filter(|name| is_identity(name)).cloned().collect();
     for name in gone {
         head.headers.remove(&name);
@@ -109,6 +106,12 @@ pub(super) fn conceal(config: &Config, head: &mut Parts, kept: Option<Presented>
     if let Some(kept) = kept {
         head.extensions.insert(kept);
     }
+}
+
+/// Whether two header names are the same to a server that takes an underscore for a hyphen.
+fn mistaken(a: &str, b: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    a.len() == b.len() && a.bytes().map(plain).eq(b.bytes().map(plain))
 }
 
 /// Takes parameters out of a query; the others stay as they were written.
@@ -123,3 +126,50 @@ fn without(uri: &mut Uri, gone: impl Fn(&str) -> bool) {
 }
 
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn left(uri: &str, names: &[&str]) -> String {
+        let mut uri: Uri = uri.parse().unwrap();
+        without(&mut uri, |name| names.contains(&name));
+        uri.to_string()
+    }
+
+    #[test]
+    fn i17_a_token_leaves_the_address_and_the_rest_stays_as_it_was() {
+        assert_eq!(left("/a?b=%20c&token=x&d", &["token"]), "/a?b=%20c&d");
+        assert_eq!(left("/a?t%6fken=x", &["token"]), "/a");
+        assert_eq!(left("http://h/a?token=x&token=y&tokens=z", &["token"]), "http://h/a?tokens=z");
+        assert_eq!(left("/a", &["token"]), "/a");
+        assert_eq!(left("/a?b=c&&d", &["token"]), "/a?b=c&&d");
+    }
+
+    #[test]
+    fn s14_underscores_hide_no_identity_header() {
+        let request = Request::get("/")
+            .header("authorization", "Bearer x")
+            .header("x_api_key", "x")
+            .header("x-api-key", "x")
+            .header("x-api-keys", "kept");
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        conceal(&Config::default(), &mut head, None);
+        let names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-api-keys"]);
+    }
+
+    #[test]
+    fn a_token_goes_to_the_api_of_its_system_alone() {
+        let carrier = TokenCarrier::Header(HeaderName::from_static("x-session"));
+        let presented = Presented::of_api(&"crm".into(), &carrier, "t").unwrap();
+        assert!(presented.to("crm").is_some() && presented.to("erp").is_none());
+        assert!(!format!("{presented:?}").contains("t\""), "never shown");
+        assert!(Presented::of_api(&"crm".into(), &carrier, "a\nb").is_none());
+        let query = Carried::new(&TokenCarrier::Query("a b".into()), "x&y=z").unwrap();
+        let Carried::Query(pair) = query else { panic!("in the query") };
+        assert_eq!(Carried::added_to(&"/p?q=1".parse().unwrap(), &pair).unwrap(), "/p?q=1&a%20b=x%26y%3Dz");
+    }
+}

@@ -73,6 +73,8 @@ pub enum Kind {
 pub struct Principal {
     subject: Arc<Subject>,
     ip: IpAddr,
+    /// The certificate it was authenticated by, if that is how.
+    certificate: Option<Arc<PeerCertificate>>,
 }
 
 /// Everything of a principal that does not change from one request to the next, so that a key's is made once.
@@ -139,7 +141,16 @@ impl Principal {
     }
 
     pub(super) fn new(subject: Arc<Subject>, ip: IpAddr) -> Self {
-        Self { subject, ip }
+        Self { subject, ip, certificate: None }
+    }
+
+    /// The same, with the certificate that it was authenticated by.
+    pub(super) fn by_certificate(self, certificate: Option<Arc<PeerCertificate>>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    pub(super) fn certificate(&self) -> Option<&Arc<PeerCertificate>> {
+        self.certificate.as_ref()
     }
 
     /// Who vouches for it: the issuer URL of a token; `keys` for an API key, unless it stands for somebody whom an

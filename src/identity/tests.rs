@@ -18,7 +18,8 @@ fn identity() -> Identity {
     let config =
         Config { keys: vec![key], trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
     let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap());
-    Identity::new(config, None, authorities(), Arc::new(clock)).unwrap_or_else(|faults| panic!("{faults:?}"))
+    Identity::new(config, None, authorities(), Arc::new(Metrics::new()), Arc::new(clock))
+        .unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 fn authorities() -> Arc<Authorities> {
@@ -109,7 +110,8 @@ fn faults_in_the_configuration_are_all_named() {
         ..Config::default()
     };
     let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
-    let faults = Identity::new(config, None, authorities(), Arc::new(clock)).err().unwrap();
+    let faults =
+        Identity::new(config, None, authorities(), Arc::new(Metrics::new()), Arc::new(clock)).err().unwrap();
     let mut places: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
     places.sort_unstable();
     places.dedup();

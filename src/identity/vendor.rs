@@ -10,12 +10,11 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use serde_json::{Map, Value};
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::base::Clock;
 use crate::rewrite::{Path, Step};
 
+use super::Tools;
 use super::claims::{MAX_GROUPS, MAX_NAME, MAX_SUBJECT, is_plain};
 use super::config::{Fault, TokenCarrier, VendorTokens};
 use super::lookups::{Found, Lookups, Memory};
@@ -39,12 +38,7 @@ struct Asker {
 }
 
 impl Vendor {
-    pub(super) fn new(
-        config: &VendorTokens,
-        path: &str,
-        clock: Arc<dyn Clock>,
-        tasks: TaskTracker,
-    ) -> Result<Self, Fault> {
+    pub(super) fn new(config: &VendorTokens, path: &str, tools: &Tools) -> Result<Self, Fault> {
         let remote =
             Remote::new(config.ca_file.as_deref(), config.timeout, IDLE_CONNECTIONS).map_err(|message| {
                 Fault {
@@ -60,7 +54,7 @@ impl Vendor {
             questions: MAX_QUESTIONS,
         };
         let asker = Asker { config: config.clone(), remote };
-        let lookups = Lookups::new(memory, clock, tasks);
+        let lookups = Lookups::new(Method::Vendor, memory, tools);
         Ok(Self { asker: Arc::new(asker), digests: Digests::new(), lookups })
     }
 

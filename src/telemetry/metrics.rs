@@ -168,6 +168,7 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     authentications: IntCounterVec,
     key_set_fetches: IntCounterVec,
+    identity_questions: IntCounterVec,
     audit_records: IntCounterVec,
     audit_failures: IntCounter,
     audit_suppressed: IntCounter,
@@ -230,6 +231,7 @@ impl Metrics {
             connections_refused: counters(r, &names::CONNECTIONS_REFUSED),
             authentications: counters(r, &names::AUTHENTICATIONS),
             key_set_fetches: counters(r, &names::KEY_SET_FETCHES),
+            identity_questions: counters(r, &names::IDENTITY_QUESTIONS),
             audit_records: counters(r, &names::AUDIT_RECORDS),
             audit_failures: counter(r, &names::AUDIT_FAILURES),
             audit_suppressed: counter(r, &names::AUDIT_SUPPRESSED),
@@ -434,6 +436,11 @@ impl Metrics {
     /// The keys of a token issuer were fetched, or could not be.
     pub fn key_set_fetched(&self, succeeded: bool) {
         self.key_set_fetches.with_label_values(&[result(succeeded)]).inc();
+    }
+
+    /// An issuer or a system was asked whom a token stands for, and answered or did not.
+    pub fn identity_asked(&self, method: &'static str, answered: bool) {
+        self.identity_questions.with_label_values(&[method, result(answered)]).inc();
     }
 
     // === Audit and logs ===

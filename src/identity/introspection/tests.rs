@@ -43,7 +43,7 @@ impl Scene {
         };
         change(&mut config);
         let clock = ManualClock::at(Timestamp::from_second(NOW).unwrap());
-        let introspection = Introspection::new(&config, Arc::new(clock.clone()), TaskTracker::new()).unwrap();
+        let introspection = Introspection::new(&config, &Tools::for_tests(&clock)).unwrap();
         Self { service, clock, introspection }
     }
 

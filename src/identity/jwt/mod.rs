@@ -17,10 +17,9 @@ mod token;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::task::TaskTracker;
-
 use crate::base::Clock;
 
+use super::Tools;
 use super::claim_names::Names;
 use super::claims::{Claims, Proof};
 use super::config::{Config, Fault};
@@ -64,11 +63,7 @@ struct Trusted {
 
 impl Tokens {
     /// Sets the issuers up; fetches nothing.
-    pub(super) fn new(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        tasks: TaskTracker,
-    ) -> Result<Self, Vec<Fault>> {
+    pub(super) fn new(config: &Config, tools: &Tools) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut issuers = Vec::new();
         for (n, issuer) in config.issuers.iter().enumerate() {
@@ -78,7 +73,7 @@ impl Tokens {
                 message: format!("`{claim}` is not the name of a claim"),
                 help: "a name, or names joined by dots",
             });
-            match (names, IssuerKeys::new(issuer, &path, Arc::clone(&clock), tasks.clone())) {
+            match (names, IssuerKeys::new(issuer, &path, tools)) {
                 (Ok(names), Ok(keys)) => issuers.push(Trusted {
                     issuer: Arc::clone(&issuer.issuer),
                     audiences: issuer.audiences.clone(),
@@ -90,13 +85,13 @@ impl Tokens {
                 (names, keys) => faults.extend(names.err().into_iter().chain(keys.err())),
             }
         }
-        if faults.is_empty() { Ok(Self { issuers, ..Self::none(clock) }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { issuers, ..Self::none(tools) }) } else { Err(faults) }
     }
 
     /// No issuer: every token is refused.
-    pub(super) fn none(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn none(tools: &Tools) -> Self {
         let (digests, verified) = (Digests::new(), Recent::new(MAX_VERIFIED));
-        Self { issuers: Vec::new(), clock, digests, verified }
+        Self { issuers: Vec::new(), clock: Arc::clone(&tools.clock), digests, verified }
     }
 
     /// Whether this is one of the issuers.
@@ -131,9 +126,7 @@ impl Tokens {
         if !trusted.algorithms.contains(&token.algorithm()) {
             return Err(TokenFault::Algorithm.into());
         }
-        // Asked before the key is looked for: if the keys change in between, the entry below is useless, not wrong.
-        let before = trusted.keys.version();
-        let key = trusted.keys.find(token.key_id(), token.algorithm()).await?;
+        let (key, keys) = trusted.keys.find(token.key_id(), token.algorithm()).await?;
         if !key.verifies(&token) {
             return Err(TokenFault::Signature.into());
         }
@@ -142,7 +135,7 @@ impl Tokens {
         let end = claims.check_times(trusted.skew_micros, now)?.ok_or(TokenFault::Claim("exp"))?;
         let bound = claims.check_binding(proof)?;
         let subject = Arc::new(claims.subject(&trusted.issuer, &trusted.names, Method::Jwt)?);
-        if let (Some(keys), false) = (before, bound) {
+        if !bound {
             let left = u64::try_from(end - i128::from(now.as_microsecond())).unwrap_or(0);
             let until = self.clock.monotonic().saturating_add(Duration::from_micros(left));
             let verified = Verified { subject: Arc::clone(&subject), issuer, keys, end };

@@ -41,8 +41,7 @@ impl Scene {
         let mut config = tokens(&service.url);
         change(&mut config);
         let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap());
-        let vendor =
-            Vendor::new(&config, "vendor_tokens[0]", Arc::new(clock.clone()), TaskTracker::new()).unwrap();
+        let vendor = Vendor::new(&config, "vendor_tokens[0]", &Tools::for_tests(&clock)).unwrap();
         Self { service, clock, vendor }
     }
 

@@ -45,6 +45,7 @@ fn touch_everything(metrics: &Metrics) {
     metrics.connection_refused("tls");
     metrics.authentication("jwt", false);
     metrics.key_set_fetched(true);
+    metrics.identity_asked("introspection", true);
     metrics.audit_written("complete");
     metrics.audit_write(Duration::from_millis(1));
     metrics.audit_failed();

@@ -92,6 +92,23 @@ impl IdentityConfig {
         self.authorities.iter().map(|(authority, _)| authority.clone()).collect()
     }
 
+    /// Who vouches for ids, each once.
+    pub fn issuers(&self) -> Vec<&str> {
+        let owners = self.keys.iter().map(|key| &key.owner);
+        let users = self.basic.iter().flat_map(|basic| &basic.users).map(|user| &user.owner);
+        let own = owners.chain(users).map(|owner| owner.issuer.as_deref().unwrap_or("keys"));
+        let mut all: Vec<&str> = own
+            .chain(self.issuers.iter().map(|issuer| &*issuer.issuer.issuer))
+            .chain(self.authorities.iter().map(|(authority, _)| &*authority.name))
+            .chain(self.introspection.iter().map(|one| &*one.issuer))
+            .chain(self.front_proxies.iter().map(|(proxy, _)| &*proxy.issuer))
+            .chain(self.vendors.iter().map(|vendor| &*vendor.tokens.name))
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// Where an authority stands.
     pub fn authority_place(&self, index: usize) -> Option<&Place> {
         self.authorities.get(index).map(|(_, place)| place)

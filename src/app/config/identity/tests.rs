@@ -92,7 +92,7 @@ fn each_fault_is_told_where_it_stands() {
         (
             "url: https://id.example/introspect",
             "url: http://id.example/x",
-            18,
+            19,
             "`http://id.example/x` is not an https address",
         ),
         ("peers: [10.0.0.5]", "peers: [0.0.0.0/0]", 26, "every address there is could be this proxy"),

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use tokio_util::task::TaskTracker;
-
 use super::support::{Server, Signer};
 use super::{EC, RSA, clock, with};
 use crate::base::ManualClock;
+use crate::identity::Tools;
 use crate::identity::config::{Config, Issuer, KeySource};
 use crate::identity::jwt::Tokens;
 use crate::identity::unauthenticated::{TokenFault, Unauthenticated};
+use serde_json::json;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
@@ -32,8 +31,7 @@ impl Scene {
         let clock = clock();
         let config = Config { issuers: vec![issuer], ..Config::default() };
         assert_eq!(config.faults(), []);
-        let tokens = Tokens::new(&config, Arc::new(clock.clone()), TaskTracker::new())
-            .unwrap_or_else(|f| panic!("{f:?}"));
+        let tokens = Tokens::new(&config, &Tools::for_tests(&clock)).unwrap_or_else(|f| panic!("{f:?}"));
         Self { server, clock, tokens }
     }
 

@@ -8,10 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use tokio_util::task::TaskTracker;
-
 use super::Tokens;
 use crate::base::ManualClock;
+use crate::identity::Tools;
 use crate::identity::config::{Algorithm, Config, Issuer, KeySource};
 use crate::identity::principal::{Kind, Method, Subject};
 use crate::identity::unauthenticated::{TokenFault, Unauthenticated};
@@ -33,9 +32,7 @@ fn issuer() -> Issuer {
 fn tokens(issuers: Vec<Issuer>) -> Tokens {
     let config = Config { issuers, ..Config::default() };
     assert_eq!(config.faults(), []);
-    Tokens::new(&config, Arc::new(clock()), TaskTracker::new())
-        .map_err(|faults| format!("{faults:?}"))
-        .unwrap()
+    Tokens::new(&config, &Tools::for_tests(&clock())).map_err(|faults| format!("{faults:?}")).unwrap()
 }
 
 fn claims() -> Value {
@@ -195,8 +192,8 @@ async fn i08_only_the_stated_skew_is_forgiven() {
 async fn i08_time_goes_on_for_a_token_that_was_good() {
     let clock = clock();
     let config = Config { issuers: vec![issuer()], ..Config::default() };
-    let tokens = Tokens::new(&config, Arc::new(clock.clone()), TaskTracker::new())
-        .unwrap_or_else(|_| panic!("good configuration"));
+    let tokens =
+        Tokens::new(&config, &Tools::for_tests(&clock)).unwrap_or_else(|_| panic!("good configuration"));
     let token = RSA.token(&claims());
     assert!(tokens.authenticate(&token, None).await.is_ok());
     clock.advance(Duration::from_secs(360));
@@ -249,7 +246,7 @@ async fn i10_each_issuers_keys_open_its_own_tokens_only() {
 
 #[tokio::test]
 async fn i19_without_issuers_every_token_is_refused() {
-    let tokens = Tokens::none(Arc::new(clock()));
+    let tokens = Tokens::none(&Tools::for_tests(&clock()));
     assert_eq!(tokens.authenticate(&RSA.token(&claims()), None).await.err(), Some(TokenFault::Issuer.into()));
 }
 
@@ -266,7 +263,7 @@ fn i12_weak_keys_in_the_configuration_refuse_the_start() {
             issuers: vec![Issuer { keys: KeySource::Fixed(fixed), ..issuer() }],
             ..Config::default()
         };
-        let faults = Tokens::new(&config, Arc::new(clock()), TaskTracker::new()).err();
+        let faults = Tokens::new(&config, &Tools::for_tests(&clock())).err();
         faults.map(|faults| (faults[0].path.clone(), faults[0].message.clone()))
     };
     let n = |bytes: usize, top: u8| {
