@@ -7,6 +7,7 @@
 
 mod diff;
 mod difference;
+pub mod editor;
 mod examples;
 mod explain;
 mod holders;

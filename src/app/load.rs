@@ -29,11 +29,23 @@ pub struct Checked {
 
 /// Reads a configuration and its policy as `check`, `test`, `apply` and `explain` do.
 pub fn check(file: &Path) -> Checked {
-    let (config, mut report) = Config::load(file);
+    checked(Config::load(file), |policies, keys| Loaded::read(&[policies.to_owned()], keys, Purpose::Check))
+}
+
+/// The same with texts that are not in files yet: that of the configuration, and those of the policy, which
+/// `read` takes from the directory it is given.
+pub fn check_text(file: &Path, text: &str, read: impl FnOnce(&Path, &MaskKeys) -> Loaded) -> Checked {
+    checked(Config::parse(file, text), read)
+}
+
+fn checked(
+    (config, mut report): (Option<Config>, Report),
+    read: impl FnOnce(&Path, &MaskKeys) -> Loaded,
+) -> Checked {
     let Some(config) = config else { return Checked { config: None, policy: None, report } };
     // The values of the keys do not matter here, but a mask must name one of them.
     let keys = MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect());
-    let mut policy = Loaded::read(std::slice::from_ref(&config.policies), &keys, Purpose::Check);
+    let mut policy = read(&config.policies, &keys);
     report.extend(std::mem::take(&mut policy.report));
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);
@@ -46,7 +58,7 @@ pub fn check(file: &Path) -> Checked {
 }
 
 /// Reads the policy of a configuration to be served, with the deployment's own keys.
-pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
+fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     let mut report = Report::default();
     let mut keys = Keys::default();
     for (name, source) in &config.secrets {
@@ -217,8 +229,30 @@ pub(super) fn identity(
     .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
 }
 
+/// What the files say, ready to be put in force.
+pub(super) struct Prepared {
+    pub(super) config: Config,
+    pub(super) plan: Arc<Plan>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) warnings: Report,
+}
+
+/// Reads a configuration and its policy. With a large policy this takes seconds, also to drop what was read: it belongs
+/// on a thread that serves nobody.
+pub(super) fn prepare(file: &Path) -> Result<Prepared, Report> {
+    let (config, report) = Config::load(file);
+    config.map_or(Err(report), prepare_policy)
+}
+
+/// Reads the policy of a configuration.
+pub(super) fn prepare_policy(config: Config) -> Result<Prepared, Report> {
+    let (policy, warnings) = policy(&config)?;
+    let vocabulary = vocabulary(&config, &policy);
+    Ok(Prepared { config, plan: plan(policy)?, vocabulary, warnings })
+}
+
 /// The plan of a policy that was loaded to be served.
-pub(super) fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
+fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
     match policy.plan {
         Some(plan) => Ok(Arc::new(plan)),
         None => Err(policy.report),
@@ -228,14 +262,14 @@ pub(super) fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
 /// Everything that decides about requests.
 pub(super) fn snapshot(
     config: Config,
-    policy: Loaded,
+    plan: Arc<Plan>,
     store: &Store,
     authorities: &Arc<Authorities>,
     metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Snapshot, Report> {
     Ok(Snapshot {
-        plan: plan(policy)?,
+        plan,
         upstreams: upstreams(&config.apis, clock)?,
         identity: Arc::new(identity(&config.identity, &config.apis, store, authorities, metrics, clock)?),
         bounds: config.bounds.request,
@@ -244,7 +278,7 @@ pub(super) fn snapshot(
 }
 
 /// The names that may become labels of metrics.
-pub(super) fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
+fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
     let mut vocabulary = Vocabulary::default();
     vocabulary.listeners.extend(config.listeners.iter().map(|listener| Arc::clone(&listener.name)));
     vocabulary.listeners.insert("admin".into());

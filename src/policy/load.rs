@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::base::{Diagnostic, Place, Report};
@@ -42,7 +43,7 @@ impl Loaded {
         let mut documents = Documents::new();
         let mut files = Vec::new();
         for path in paths {
-            match files_of(path) {
+            match policy_files(path) {
                 Ok(found) => files.extend(found),
                 Err(error) => documents.push(Diagnostic::error(
                     "unreadable-file",
@@ -72,6 +73,11 @@ impl Loaded {
         self.documents.place(mark)
     }
 
+    /// Warnings about bindings that have ended at `now`.
+    pub fn expired(&self, now: Timestamp) -> Vec<Diagnostic> {
+        super::lints::expired(&self.documents, &self.set, now)
+    }
+
     /// Compiles policy texts, given with names, as if they were files.
     pub fn from_texts(texts: &[(&str, &str)], keys: &MaskKeys, purpose: Purpose) -> Self {
         let mut documents = Documents::new();
@@ -97,7 +103,7 @@ impl Loaded {
 
 /// The `*.yaml` files of a directory, sorted; a file stands for itself. The configuration of the deployment is no
 /// policy, also where it lies beside it.
-fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub fn policy_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !std::fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

@@ -81,7 +81,7 @@ impl Reject {
             Self::Denied(denial) => match &denial.reason {
                 DenialReason::Target(_) => StatusCode::BAD_REQUEST,
                 DenialReason::NoRoute => StatusCode::NOT_FOUND,
-                DenialReason::NoPermission { .. } => StatusCode::FORBIDDEN,
+                DenialReason::NoPermission { .. } | DenialReason::Asked { .. } => StatusCode::FORBIDDEN,
                 DenialReason::Guard { step_up: None, .. } => StatusCode::FORBIDDEN,
                 DenialReason::Guard { step_up: Some(_), .. } => StatusCode::UNAUTHORIZED,
             },
@@ -102,7 +102,7 @@ impl Reject {
             Self::Framing(_) | Self::Refused(_) | Self::Slow => Decision::Refused,
             Self::Unauthenticated(_) => Decision::Unauthenticated,
             Self::Denied(denial) => match &denial.reason {
-                DenialReason::Target(_) => Decision::Refused,
+                DenialReason::Target(_) | DenialReason::Asked { .. } => Decision::Refused,
                 DenialReason::NoRoute | DenialReason::NoPermission { .. } | DenialReason::Guard { .. } => {
                     Decision::Denied
                 }
@@ -110,6 +110,23 @@ impl Reject {
             Self::Limited(_) => Decision::Limited,
             Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
             Self::Upstream(_) | Self::Unscreenable(_) | Self::Audit(_) => Decision::Failed,
+        }
+    }
+
+    /// The shape of the api, where the refusal itself knows it: the body was needed to find the route.
+    pub(super) fn shape(&self) -> Option<&DenialShape> {
+        match self {
+            Self::Denied(denial) => denial.shape.as_deref(),
+            Self::Framing(_)
+            | Self::Unauthenticated(_)
+            | Self::Limited(_)
+            | Self::Refused(_)
+            | Self::Slow
+            | Self::NotReleased
+            | Self::Lapsed(_)
+            | Self::Upstream(_)
+            | Self::Unscreenable(_)
+            | Self::Audit(_) => None,
         }
     }
 
@@ -158,6 +175,7 @@ impl Reject {
                 DenialReason::Guard { step_up: Some(_), .. } => {
                     Some("stronger authentication required".to_owned())
                 }
+                DenialReason::Asked { .. } => Some(denial.reason.to_string()),
                 DenialReason::Guard { step_up: None, .. }
                 | DenialReason::Target(_)
                 | DenialReason::NoRoute
@@ -202,6 +220,7 @@ impl Reject {
                 DenialReason::Guard { step_up: None, .. }
                 | DenialReason::Target(_)
                 | DenialReason::NoRoute
+                | DenialReason::Asked { .. }
                 | DenialReason::NoPermission { .. } => Vec::new(),
             },
             Self::Unauthenticated(_)

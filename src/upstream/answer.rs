@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::base::Clock;
+use crate::telemetry::{Metrics, Side};
 
 use super::admission::Slot;
 use super::error::{Phase, UpstreamError};
@@ -48,6 +49,15 @@ impl UpstreamResponse {
         self.latency
     }
 
+    /// Counts what comes of its body, and when it has come to its end.
+    #[must_use]
+    pub fn metered(mut self, metrics: &Arc<Metrics>, api: &Arc<str>) -> Self {
+        let began = self.body.clock.monotonic().saturating_sub(self.latency);
+        let (metrics, api) = (Arc::clone(metrics), Arc::clone(api));
+        self.body.meter = Some(Meter { metrics, api, began, bytes: 0 });
+        self
+    }
+
     /// Whether a claim of gzip is to be checked against the first bytes.
     pub(crate) fn sniff_gzip(&self) -> bool {
         self.sniff_gzip
@@ -61,6 +71,11 @@ impl UpstreamResponse {
     /// A URL of the upstream as path and query on the gateway's own origin; `None` for every other URL.
     pub(crate) fn localised(&self, url: &str) -> Option<String> {
         self.origin.localised(url)
+    }
+
+    /// What absolute URLs of the upstream begin with.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        self.origin.spellings()
     }
 
     /// Its body, to ask whether there is one.
@@ -83,6 +98,16 @@ pub struct UpstreamBody {
     idle: Duration,
     deadline: Duration,
     timer: Option<(Pin<Box<Sleep>>, Phase)>,
+    meter: Option<Meter>,
+}
+
+/// Counts a body.
+struct Meter {
+    metrics: Arc<Metrics>,
+    api: Arc<str>,
+    /// When its request was sent, on the clock's monotonic scale.
+    began: Duration,
+    bytes: u64,
 }
 
 impl UpstreamBody {
@@ -94,7 +119,7 @@ impl UpstreamBody {
         idle: Duration,
         deadline: Duration,
     ) -> Self {
-        Self { inner, slot: Some(slot), clock, idle, deadline, timer: None }
+        Self { inner, slot: Some(slot), clock, idle, deadline, timer: None, meter: None }
     }
 
     /// Waits for the timer that runs while the upstream is silent, starting it if needed. It measures the
@@ -107,6 +132,26 @@ impl UpstreamBody {
         });
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(UpstreamError::Timeout(*phase))
+    }
+
+    /// Reports the end, once.
+    fn finished(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            meter.metrics.received(Side::Upstream, meter.bytes);
+            let took = self.clock.monotonic().saturating_sub(meter.began);
+            meter.metrics.upstream_finished(&meter.api, took);
+        }
+    }
+}
+
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        if self.inner.is_end_stream() {
+            // Nobody asked whether more would come.
+            self.finished();
+        } else if let Some(meter) = self.meter.take() {
+            meter.metrics.received(Side::Upstream, meter.bytes);
+        }
     }
 }
 
@@ -122,6 +167,9 @@ impl Body for UpstreamBody {
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.timer = None;
+                if let (Some(meter), Some(data)) = (&mut this.meter, frame.data_ref()) {
+                    meter.bytes = meter.bytes.saturating_add(data.len() as u64);
+                }
                 if this.clock.monotonic() >= this.deadline {
                     return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Total))));
                 }
@@ -130,6 +178,7 @@ impl Body for UpstreamBody {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::broken(&error)))),
             Poll::Ready(None) => {
                 this.slot = None;
+                this.finished();
                 Poll::Ready(None)
             }
             Poll::Pending => this.poll_timer(cx).map(|error| Some(Err(error))),

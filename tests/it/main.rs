@@ -9,9 +9,13 @@ mod changes;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod depth;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod framing;
+#[cfg(test)]
+mod http2;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
@@ -19,8 +23,12 @@ mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
+mod slowness;
+#[cfg(test)]
 mod stages;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod watching;

@@ -22,6 +22,8 @@ fn route() -> Arc<RouteFacts> {
         public: false,
         single: true,
         denial: Arc::new(denial),
+        rewrite_origin: false,
+        body_as: Default::default(),
         request_headers: Vec::new(),
         response_headers: Vec::new(),
     })

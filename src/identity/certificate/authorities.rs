@@ -72,6 +72,14 @@ impl Authorities {
         }
     }
 
+    /// Reads the files of those in force again. On an error the last good ones stay.
+    pub fn reload(&self) -> Result<(), Vec<AuthorityError>> {
+        let configs: Vec<CertificateAuthority> =
+            self.0.load().authorities.iter().map(|authority| authority.config.clone()).collect();
+        self.replace(AuthoritySet::read(&configs)?);
+        Ok(())
+    }
+
     pub(super) fn current(&self) -> Arc<AuthoritySet> {
         self.0.load_full()
     }

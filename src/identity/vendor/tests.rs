@@ -76,8 +76,8 @@ async fn the_system_says_who_a_token_stands_for() {
 
 #[tokio::test]
 async fn a_token_goes_where_its_system_looks_for_it() {
-    type Change = fn(&mut VendorTokens);
-    let cases: [(Change, &str, Option<(&str, &str)>); 4] = [
+    type Case = (fn(&mut VendorTokens), &'static str, Option<(&'static str, &'static str)>);
+    let cases: [Case; 4] = [
         (
             |t| t.carrier = TokenCarrier::Header("x-session".parse().unwrap()),
             "GET /api/me",

@@ -12,7 +12,7 @@ mod parse;
 mod simple;
 mod tree;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -173,6 +173,8 @@ pub struct Documents {
     files: Vec<Document>,
     names: HashSet<Arc<str>>,
     report: RefCell<Report>,
+    /// A list that [`Fields`] needs for a moment.
+    spare: Cell<Vec<&'static str>>,
 }
 
 impl Documents {

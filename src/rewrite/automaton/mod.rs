@@ -401,8 +401,9 @@ impl Compiler<'_> {
             add(at.clone(), Mark::Record, true);
             let steps = at.steps();
             let certain = steps.iter().take_while(|step| !matches!(step, Step::Any | Step::Descend)).count();
-            for length in 0..certain {
-                add(Path(steps.iter().take(length).cloned().collect()), Mark::Way, true);
+            for (length, step) in steps.iter().take(certain).enumerate() {
+                let way = if matches!(step, Step::Name(_)) { Mark::WayObject } else { Mark::WayArray };
+                add(Path(steps.iter().take(length).cloned().collect()), way, true);
             }
             if let Some((_, list)) = steps.split_last().filter(|_| !single) {
                 add(Path(list.to_vec()), Mark::RecordList, true);

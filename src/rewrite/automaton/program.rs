@@ -427,7 +427,8 @@ fn special(node: &mut Node, mark: Mark, guarded: bool, source: &Source<'_>) {
         Mark::Embedded
         | Mark::Selector(_)
         | Mark::Record
-        | Mark::Way
+        | Mark::WayObject
+        | Mark::WayArray
         | Mark::RecordList
         | Mark::Total
         | Mark::Root => {}
@@ -497,7 +498,8 @@ pub(crate) fn layout_nodes(shape: &Shape, total: bool, rows: bool, single: bool)
         node.counts = Counted::No;
         node.declared = true;
         let has = |mark| state.marks.contains(&mark);
-        if id == ROOT && !node.shown && !has(Mark::Way) && !has(Mark::Record) {
+        let way = (has(Mark::WayObject), has(Mark::WayArray));
+        if id == ROOT && !node.shown && way == (false, false) && !has(Mark::Record) {
             // The root passes as a container; a bare value there was not kept.
             (node.text, node.other, node.null) = (Act::Unexpected, Act::Unexpected, Act::Unexpected);
             let open = |act: Act| if act == Act::Keep { Act::Keep } else { Act::Open };
@@ -509,10 +511,10 @@ pub(crate) fn layout_nodes(shape: &Shape, total: bool, rows: bool, single: bool)
             (node.text, node.other, node.null) = (scalar, scalar, scalar);
             (node.object, node.array) = (container, container);
         }
-        if has(Mark::Way) {
-            let way = |declared: bool| if declared { Act::Open } else { Act::Unexpected };
+        if way != (false, false) {
+            let open = |stands: bool| if stands { Act::Open } else { Act::Unexpected };
             (node.text, node.other, node.null) = (Act::Unexpected, Act::Unexpected, Act::Unexpected);
-            (node.object, node.array) = (way(state.kinds.object), way(state.kinds.array));
+            (node.object, node.array) = (open(way.0), open(way.1));
             node.ends_records = has(Mark::RecordList);
         }
         if has(Mark::Record) {

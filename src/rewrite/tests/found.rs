@@ -1,6 +1,6 @@
 //! What the oracle and the fuzz targets found, each as a case of its own.
 
-use super::super::{Access, Bounds, Csv, Format, Layout, Pairs, Records, RuleId, RuleRef};
+use super::super::{Access, Bounds, Csv, CutReason, Format, Layout, Pairs, Records, RuleId, RuleRef};
 use super::support::*;
 
 fn table() -> Format {
@@ -86,4 +86,15 @@ fn a_type_of_row_without_grants_shows_no_column() {
     let layout = Layout { records, keep: Vec::new(), total: None };
     let plan = plan(table(), layout, vec![shut, rule("u", vec![grant(show(&["name"]))])]);
     assert_eq!(out(&plan, "type,name,owner.name\nshut,1380,1380\nopen,x,1380\n"), "name\nx\n");
+}
+
+/// An object passed, emptied or with what the envelope keeps, where a list of records was promised.
+#[test]
+fn what_is_kept_of_the_envelope_does_not_say_what_stands_around_the_records() {
+    let records = Records::Many { at: path("$[*]"), rule: fixed(0) };
+    let layout = Layout { records, keep: vec![path("$.page")], total: None };
+    let plan = plan(Format::Json, layout, vec![rule("c", vec![grant(show(&["id"]))])]);
+    assert_eq!(cut(&plan, "{}"), CutReason::Shape);
+    assert_eq!(cut(&plan, r#"{"page":"13800138000"}"#), CutReason::Shape);
+    assert_eq!(out(&plan, r#"[{"id":1,"page":2}]"#), r#"[{"id":1}]"#);
 }

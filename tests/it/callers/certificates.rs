@@ -198,7 +198,7 @@ async fn s17_no_session_and_no_connection_outlives_its_authority() {
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls));
         let mut stream = connector.connect(name, socket).await.unwrap();
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let request = format!("GET /customers HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
+        let request = "GET /customers HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut all = Vec::new();
         let _closed = stream.read_to_end(&mut all).await;

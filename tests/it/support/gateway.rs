@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     listener: String,
     api: String,
     identity: String,
+    audit: String,
     more: String,
     clock: Arc<dyn Clock>,
 }
@@ -99,14 +100,27 @@ impl Setup {
             listener: String::new(),
             api: String::new(),
             identity: String::new(),
+            audit: String::new(),
             more: String::new(),
             clock: Arc::new(SystemClock::new()),
         }
     }
 
+    /// Another policy in place of [`POLICY`]; its groups are `sales`, `managers` and `finance`.
+    pub(crate) fn only(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.policy);
+        self
+    }
+
     /// Adds sections to the policy.
     pub(crate) fn policy(mut self, text: &str) -> Self {
         self.policy.push_str(text);
+        self
+    }
+
+    /// Puts another policy in its place.
+    pub(crate) fn with_policy(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.policy);
         self
     }
 
@@ -125,6 +139,12 @@ impl Setup {
     /// Adds to `identity`, such as `  issuers: …`.
     pub(crate) fn identity(mut self, text: &str) -> Self {
         self.identity.push_str(text);
+        self
+    }
+
+    /// Adds to the audit, such as `max_in_flight: …`.
+    pub(crate) fn audit(mut self, text: &str) -> Self {
+        self.audit = format!(", {text}");
         self
     }
 
@@ -155,7 +175,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let Self { upstream, listener, api, identity, more, .. } = self;
+        let Self { upstream, listener, api, identity, audit, more, .. } = self;
         format!(
             "
 listeners:
@@ -171,7 +191,7 @@ identity:
     - {{ id: nobody, key: {{ file: nobody }}, principal: nemo }}
 {identity}
 policies: policies
-audit: {{ dir: audit }}
+audit: {{ dir: audit{audit} }}
 {more}"
         )
     }

@@ -15,6 +15,9 @@ fn rule() -> QueryRule {
         search: vec!["q".into()],
         page_size: Some(("limit".into(), 200)),
         pass: vec!["page".into()],
+        columns: None,
+        body: Vec::new(),
+        dialect: None,
         fields: Arc::new(QueryFields {
             queryable: names(&["id", "name", "created_at"]),
             selectable: names(&["id", "name", "phone", "bank.account", "address"]),

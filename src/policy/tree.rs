@@ -7,17 +7,20 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use super::super::Refused;
+use crate::rewrite::{Path, Step};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tree {
+pub enum Tree {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
     /// As it stands in the body.
     Number(Box<str>),
     /// Decoded.
     Text(Box<str>),
+    /// In order.
     List(Vec<Tree>),
     /// In order; the names decoded and different.
     Object(Vec<(Box<str>, Tree)>),
@@ -25,20 +28,50 @@ pub(super) enum Tree {
 
 impl Tree {
     /// Parses a whole body.
-    pub(super) fn parse(body: &[u8], depth: usize) -> Result<Self, Refused> {
-        let text = std::str::from_utf8(body).map_err(|_| Refused::Body("it is not utf-8"))?;
+    pub fn parse(body: &[u8], depth: usize) -> Result<Self, &'static str> {
+        let text = std::str::from_utf8(body).map_err(|_| "it is not utf-8")?;
         let mut parser = Parser { rest: text.as_bytes(), depth };
         parser.blank();
-        let tree = parser.value().map_err(Refused::Body)?;
+        let tree = parser.value()?;
         parser.blank();
-        if parser.rest.is_empty() { Ok(tree) } else { Err(Refused::Body("something follows its end")) }
+        if parser.rest.is_empty() { Ok(tree) } else { Err("something follows its end") }
     }
 
     /// Writes it, without white space.
-    pub(super) fn to_json(&self) -> String {
+    pub fn to_json(&self) -> String {
         let mut out = String::new();
         self.write(&mut out);
         out
+    }
+
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::List(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// What stands at a place that is one: names and indexes only.
+    pub fn at(&self, path: &Path) -> Option<&Self> {
+        path.steps().iter().try_fold(self, |tree, step| match (step, tree) {
+            (Step::Name(name), Self::Object(members)) => {
+                members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+            }
+            (Step::Index(index), Self::List(items)) => items.get(usize::try_from(*index).ok()?),
+            _ => None,
+        })
+    }
+
+    /// The same, to be replaced.
+    pub fn at_mut(&mut self, path: &Path) -> Option<&mut Self> {
+        path.steps().iter().try_fold(self, |tree, step| match (step, tree) {
+            (Step::Name(name), Self::Object(members)) => {
+                members.iter_mut().find(|(known, _)| known == name).map(|(_, value)| value)
+            }
+            (Step::Index(index), Self::List(items)) => items.get_mut(usize::try_from(*index).ok()?),
+            _ => None,
+        })
     }
 
     fn write(&self, out: &mut String) {
