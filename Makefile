@@ -35,9 +35,10 @@ policies: ## Check and test every scenario under policies/ with the debug binary
 	  echo "== $$dir"; $(DEBUG) check --config $${dir}fieldgate.yaml; $(DEBUG) test --config $${dir}fieldgate.yaml; \
 	done
 
-live: ## Real systems behind the gateway (Directus with its SDK); installs them under target/live/
+live: ## Real systems around the gateway (Directus with its SDK, an identity provider); installs them under target/live/
 	$(CARGO) build --locked
 	tests/live/run
+	tests/live/oidc/run
 
 verify: fmt lint test ## What CI runs: format, lints and everything of `make test`
 

@@ -35,6 +35,33 @@ fn the_documented_configuration_has_no_mistakes() {
 }
 
 #[test]
+fn the_documented_callers_have_no_mistakes() {
+    let text = fs::read_to_string(root().join("docs/callers.md")).unwrap();
+    let examples: Vec<String> =
+        blocks(&text, "yaml").into_iter().filter(|block| block.contains("identity:")).collect();
+    assert!(examples.len() >= 5);
+    for mut example in examples {
+        let usual = [
+            ("listeners:", "{ public: { address: 127.0.0.1:8080 } }"),
+            ("apis:", "{ crm: { url: 'http://127.0.0.1:3000' } }"),
+            ("policies:", "policies"),
+            ("audit:", "{ dir: audit }"),
+        ];
+        for (section, value) in usual {
+            if !example.lines().any(|line| line.starts_with(section)) {
+                example.push_str(&format!("{section} {value}\n"));
+            }
+        }
+        let (config, report) = Config::parse(Path::new("docs/callers.md"), &example);
+        assert!(report.diagnostics().is_empty(), "{}", report.to_text(false));
+        let wrong = config.map(|config| config.identity.look(&config.apis)).unwrap_or_default();
+        // A proxy's certificate is of an authority that stands in another example.
+        let wrong = wrong.iter().find(|one| !one.message.contains("which is not in `certificates`"));
+        assert!(wrong.is_none(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn make_knows_the_commands_that_the_readme_names() {
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();

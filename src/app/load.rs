@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Clock, Diagnostic, Report, Secret};
-use crate::identity::Identity;
+use crate::identity::{Authorities, AuthoritySet, Identity};
+use crate::policy::source::Word;
+use crate::policy::syntax::Binding;
 use crate::policy::{Loaded, MaskKeys, PUBLIC_REQUESTS, Plan, Purpose};
 use crate::proxy::Snapshot;
 use crate::rewrite::mask::Keys;
@@ -13,7 +15,9 @@ use crate::store::Store;
 use crate::telemetry::{Metrics, Vocabulary};
 use crate::upstream::{Credentials, Login, OAuth2, TokenSource, UpstreamConfig, Upstreams};
 
-use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig, SecretSource, SourceConfig};
+use super::config::{
+    ApiConfig, Config, CredentialConfig, IdentityConfig, ListenerConfig, SecretSource, SourceConfig,
+};
 
 /// A configuration and its policy, for looking at: nothing is opened, no secret is needed.
 pub struct Checked {
@@ -48,6 +52,9 @@ fn checked(
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);
     }
+    fit_bindings(&config, &policy, &mut report);
+    fit_certificates(&config, &mut report);
+    config.identity.look(&config.apis).into_iter().for_each(|found| report.push(found));
     report.sort();
     Checked { config: Some(config), policy: Some(policy), report }
 }
@@ -71,8 +78,50 @@ fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     if let Some(plan) = &loaded.plan {
         fit(config, plan, &mut report);
     }
+    fit_certificates(config, &mut report);
     report.sort();
     if report.has_errors() { Err(report) } else { Ok((loaded, report)) }
+}
+
+/// Warns of bindings to ids that several may vouch for: whoever is called so by one of them has the role.
+fn fit_bindings(config: &Config, policy: &Loaded, report: &mut Report) {
+    let issuers = config.identity.issuers();
+    if issuers.len() < 2 {
+        return;
+    }
+    let names_issuer = |when: &Word| when.as_str().contains("principal.issuer");
+    let loose =
+        |binding: &&Binding| !binding.users.is_empty() && !binding.when.as_ref().is_some_and(names_issuer);
+    let Some(binding) = policy.set.bindings.iter().find(loose) else { return };
+    let user = binding.users.first().map_or("", Word::as_str);
+    let message = format!("`{user}` is bound by id alone, and ids are vouched for by {}", issuers.join(", "));
+    report.push(
+        Diagnostic::warning("any-issuer", message)
+            .help("say whose id is meant: `when: principal.issuer == \"…\"`")
+            .at(config.policies_place.clone()),
+    );
+}
+
+/// Complains where listeners and `identity.certificates` do not fit.
+fn fit_certificates(config: &Config, report: &mut Report) {
+    let authorities = config.identity.authorities();
+    let asks = |listener: &&ListenerConfig| listener.tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+    for listener in config.listeners.iter().filter(asks).filter(|_| authorities.is_empty()) {
+        let message = format!("listener `{}` asks for certificates that nobody vouches for", listener.name);
+        report.push(
+            Diagnostic::error("no-authority", message)
+                .help("name who does in `identity.certificates`, or leave `client_certificates` out")
+                .at(listener.place.clone()),
+        );
+    }
+    if !authorities.is_empty() && !config.listeners.iter().any(|listener| asks(&listener)) {
+        let warning = Diagnostic::warning("unused-authority", "no listener asks callers for certificates")
+            .help("add `client_certificates: optional` or `required` to the `tls` of a listener");
+        report.push(match config.identity.authority_place(0) {
+            Some(place) => warning.at(place.clone()),
+            None => warning,
+        });
+    }
 }
 
 /// Complains where policy and configuration do not speak of the same APIs.
@@ -174,10 +223,28 @@ fn upstream(api: &ApiConfig, report: &mut Report) -> UpstreamConfig {
     }
 }
 
+/// Reads the authorities over client certificates.
+pub(super) fn authorities(config: &IdentityConfig) -> Result<AuthoritySet, Report> {
+    AuthoritySet::read(&config.authorities()).map_err(|errors| {
+        let mut report = Report::default();
+        for error in errors {
+            let diagnostic = Diagnostic::error("client-authority", error.message);
+            report.push(match config.authority_place(error.index) {
+                Some(place) => diagnostic.at(place.clone()),
+                None => diagnostic,
+            });
+        }
+        report
+    })
+}
+
 /// Sets up who callers are.
 pub(super) fn identity(
-    config: IdentityConfig,
+    config: &IdentityConfig,
+    apis: &[ApiConfig],
     store: &Store,
+    authorities: &Arc<Authorities>,
+    metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Identity, Report> {
     let refused = |diagnostics: Vec<Diagnostic>| {
@@ -185,9 +252,15 @@ pub(super) fn identity(
         diagnostics.into_iter().for_each(|diagnostic| report.push(diagnostic));
         report
     };
-    let (config, places) = config.resolve().map_err(refused)?;
-    Identity::new(config, Some(store.clone()), Arc::clone(clock))
-        .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
+    let (config, places) = config.resolve(apis).map_err(refused)?;
+    Identity::new(
+        config,
+        Some(store.clone()),
+        Arc::clone(authorities),
+        Arc::clone(metrics),
+        Arc::clone(clock),
+    )
+    .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
 }
 
 /// What the files say, ready to be put in force.
@@ -225,13 +298,14 @@ pub(super) fn snapshot(
     config: Config,
     plan: Arc<Plan>,
     store: &Store,
-    clock: &Arc<dyn Clock>,
+    authorities: &Arc<Authorities>,
     metrics: &Arc<Metrics>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Snapshot, Report> {
     Ok(Snapshot {
         plan,
         upstreams: upstreams(&config.apis, clock, metrics)?,
-        identity: Arc::new(identity(config.identity, store, clock)?),
+        identity: Arc::new(identity(&config.identity, &config.apis, store, authorities, metrics, clock)?),
         bounds: config.bounds.request,
         body_time: config.bounds.body_time,
     })

@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 use crate::admin::{Admin, Status};
 use crate::audit::{AuditLog, Opened, Settings, Sync};
 use crate::base::{Clock, Diagnostic, Place, Report, Secret};
+use crate::identity::Authorities;
 use crate::limits::{self, Limits, Notice};
 use crate::proxy::{Certificate, ConnectionBounds, Gateway, Life, Listener};
 use crate::store::{self, Location, Store};
@@ -58,7 +59,8 @@ impl App {
     ) -> Result<Self, Report> {
         let status = Arc::<Status>::default();
         let load::Prepared { config, plan, vocabulary, warnings } = load::prepare_policy(config)?;
-        let certificates = certificates(&config.listeners)?;
+        let authorities = Authorities::new(load::authorities(&config.identity)?);
+        let certificates = certificates(&config.listeners, &authorities)?;
         let store = open_store(&config.store).await?;
         let (audit, opened) = open_audit(&config.audit, &clock, &metrics)?;
         tell_of_the_audit(&opened);
@@ -66,7 +68,7 @@ impl App {
         let bound = Bound::of(&config, &certificates, sockets).await?;
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(config, plan, &store, &clock, &metrics)?;
+        let snapshot = load::snapshot(config, plan, &store, &authorities, &metrics, &clock)?;
         let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -77,8 +79,8 @@ impl App {
             clock,
         });
         let certificates = certificates.into_iter().flatten().collect();
-        let reloader =
-            Reloader::new(Arc::clone(&gateway), Arc::clone(&status), store.clone(), certificates, files);
+        let tls = reload::Tls { certificates, authorities };
+        let reloader = Reloader::new(Arc::clone(&gateway), Arc::clone(&status), store.clone(), tls, files);
         reloader.in_force(&vocabulary);
         Ok(Self {
             gateway,
@@ -215,11 +217,14 @@ fn unbound(address: SocketAddr, error: &io::Error, place: &Place) -> Diagnostic 
 }
 
 /// The certificates of the listeners, in their order.
-fn certificates(listeners: &[ListenerConfig]) -> Result<Vec<Option<Arc<Certificate>>>, Report> {
+fn certificates(
+    listeners: &[ListenerConfig],
+    authorities: &Arc<Authorities>,
+) -> Result<Vec<Option<Arc<Certificate>>>, Report> {
     let mut report = Report::default();
     let mut all = Vec::new();
     for listener in listeners {
-        match listener.tls.clone().map(Certificate::load).transpose() {
+        match listener.tls.clone().map(|tls| Certificate::load(tls, Arc::clone(authorities))).transpose() {
             Ok(certificate) => all.push(certificate),
             Err(error) => {
                 report.push(Diagnostic::error("certificate", error.to_string()).at(listener.place.clone()));

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use crate::admin::{Loaded, Status};
 use crate::audit::Event;
 use crate::base::{Diagnostic, Report, Severity};
+use crate::identity::Authorities;
 use crate::policy::Plan;
 use crate::proxy::{Certificate, Gateway, Snapshot};
 use crate::store::Store;
@@ -68,12 +69,18 @@ impl Said {
     }
 }
 
+/// What listeners prove themselves with, and check callers with.
+pub(super) struct Tls {
+    pub(super) certificates: Vec<Arc<Certificate>>,
+    pub(super) authorities: Arc<Authorities>,
+}
+
 /// Reloads a running gateway.
 pub struct Reloader {
     gateway: Arc<Gateway>,
     status: Arc<Status>,
     store: Store,
-    certificates: Vec<Arc<Certificate>>,
+    tls: Tls,
     config: PathBuf,
     watched: Vec<PathBuf>,
     said: Mutex<Said>,
@@ -88,12 +95,12 @@ impl Reloader {
         gateway: Arc<Gateway>,
         status: Arc<Status>,
         store: Store,
-        certificates: Vec<Arc<Certificate>>,
+        tls: Tls,
         files: Files,
     ) -> Self {
         let Files { config, watched, said } = files;
         let (said, retired, turn) = (Mutex::new(said), Mutex::default(), tokio::sync::Mutex::default());
-        Self { gateway, status, store, certificates, config, watched, said, retired, turn }
+        Self { gateway, status, store, tls, config, watched, said, retired, turn }
     }
 
     /// Keeps a running gateway up to date, until it is dropped: files, keys of issuers, counters.
@@ -111,8 +118,6 @@ impl Reloader {
                 tokio::time::sleep(TICK).await;
                 let identity = Arc::clone(&self.gateway.snapshot.load().identity);
                 identity.tick().await;
-                let (succeeded, failed) = identity.take_key_fetches();
-                self.gateway.metrics.key_sets_fetched(succeeded, failed);
                 self.gateway.limits.tick().await;
                 self.dispose();
             }
@@ -183,7 +188,11 @@ impl Reloader {
                 body_time: current.body_time,
             }
         } else {
-            load::snapshot(config, plan, &self.store, &self.gateway.clock, &self.gateway.metrics)?
+            let Gateway { metrics, clock, .. } = &*self.gateway;
+            let authorities = load::authorities(&config.identity)?;
+            let snapshot = load::snapshot(config, plan, &self.store, &self.tls.authorities, metrics, clock)?;
+            self.tls.authorities.replace(authorities);
+            snapshot
         };
         let old = Arc::clone(&current.plan);
         drop(current);
@@ -213,10 +222,14 @@ impl Reloader {
 
     fn reload_certificates(&self) -> Result<(), Report> {
         let mut report = Report::default();
-        for certificate in &self.certificates {
+        for certificate in &self.tls.certificates {
             if let Err(error) = certificate.reload() {
                 report.push(Diagnostic::error("certificate", error.to_string()));
             }
+        }
+        // A revocation does not wait until the policy is in order.
+        for error in self.tls.authorities.reload().err().unwrap_or_default() {
+            report.push(Diagnostic::error("client-authority", error.message));
         }
         if report.has_errors() { Err(report) } else { Ok(()) }
     }

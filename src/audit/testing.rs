@@ -107,7 +107,12 @@ pub(super) fn write_lines(path: &Path, lines: &[String]) {
 }
 
 pub(super) fn peer() -> Peer {
-    Peer { addr: SocketAddr::from(([10, 0, 0, 7], 40123)), listener: "main".into(), tls: true }
+    Peer {
+        addr: SocketAddr::from(([10, 0, 0, 7], 40123)),
+        listener: "main".into(),
+        tls: true,
+        certificate: None,
+    }
 }
 
 /// An open record with a number of its own.

@@ -1,6 +1,6 @@
-//! `fieldgate keys create`, `list` and `revoke`: the API keys of the store.
+//! `fieldgate keys create`, `list`, `rotate` and `revoke`: the API keys of the store; `hash`: passwords.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,8 +16,10 @@ use serde_json::{Map, Value, json};
 
 use crate::app::config::{Config, StoreConfig};
 use crate::app::open_store;
-use crate::base::{Clock, SystemClock};
-use crate::identity::{KeyOwner, KeySummary, Kind, NewKey, create_key, list_keys, revoke_key};
+use crate::base::{Clock, Secret, SystemClock};
+use crate::identity::{
+    KeyOwner, KeySummary, Kind, NewKey, create_key, hash_password, list_keys, revoke_key, rotate_key,
+};
 use crate::store::Store;
 
 use super::FAILED;
@@ -44,6 +46,10 @@ enum Command {
     Create(Box<Create>),
     /// List all keys, without their secrets.
     List(List),
+    /// Make a key in place of another one, and print it. The other one works on for the overlap.
+    Rotate(Rotate),
+    /// Hash a password for `identity.basic`. It is read from standard input, one line.
+    Hash,
     /// Revoke a key. Running gateways refuse it within a second.
     Revoke(Revoke),
 }
@@ -90,6 +96,18 @@ struct List {
 }
 
 #[derive(Debug, clap::Args)]
+struct Rotate {
+    /// The key's id, as in the list: what stands between `fg_` and the next `_`.
+    id: String,
+    /// For how long the old key works on, such as `2h` or `7d`.
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = overlap)]
+    overlap: Duration,
+    /// Until when the new one works; without it, as long as the old one was made for.
+    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    expires: Option<Expiry>,
+}
+
+#[derive(Debug, clap::Args)]
 struct Revoke {
     /// The key's id, as in the list: what stands between `fg_` and the next `_`.
     id: String,
@@ -102,6 +120,9 @@ enum Expiry {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if matches!(args.command, Command::Hash) {
+        return hash(io::stdin().lock(), &mut io::stdout());
+    }
     let (config, report) = Config::load(&args.config);
     let Some(config) = config else { bail!("{}", report.to_text(false).trim_end()) };
     if matches!(config.store, StoreConfig::Memory) {
@@ -151,6 +172,21 @@ async fn execute(
                 print_table(&keys, now, out)?;
             }
         }
+        Command::Rotate(Rotate { id, overlap, expires }) => {
+            let expires = expires.map(|expiry| expiry.after(now)).transpose()?;
+            let Some(issued) = rotate_key(store, &id, overlap, expires, now).await? else {
+                writeln!(notes, "there is no key `{}` that could be rotated", id.escape_debug())?;
+                return Ok(FAILED.into());
+            };
+            writeln!(out, "{}", issued.text.expose())?;
+            writeln!(
+                notes,
+                "key {} in place of {id}, which works until {}; it cannot be shown again",
+                issued.id,
+                now.checked_add(overlap).context("that is too far away")?.strftime("%F %H:%MZ")
+            )?;
+        }
+        Command::Hash => bail!("`hash` needs no store"),
         Command::Revoke(Revoke { id }) => {
             if !revoke_key(store, &id, now).await? {
                 writeln!(notes, "there is no key `{}` that could be revoked", id.escape_debug())?;
@@ -164,11 +200,7 @@ async fn execute(
 
 impl Create {
     fn key(self, now: Timestamp) -> anyhow::Result<NewKey> {
-        let expires = match self.expires {
-            None => None,
-            Some(Expiry::At(at)) => Some(at),
-            Some(Expiry::After(time)) => Some(now.checked_add(time).context("that is too far away")?),
-        };
+        let expires = self.expires.map(|expiry| expiry.after(now)).transpose()?;
         let owner = KeyOwner {
             principal: self.principal,
             issuer: self.issuer,
@@ -183,6 +215,26 @@ impl Create {
         };
         Ok(NewKey { name: self.name, owner, expires })
     }
+}
+
+impl Expiry {
+    fn after(self, now: Timestamp) -> anyhow::Result<Timestamp> {
+        match self {
+            Self::At(at) => Ok(at),
+            Self::After(time) => now.checked_add(time).context("that is too far away"),
+        }
+    }
+}
+
+// === hash ===
+
+/// Reads a password and prints its hash.
+fn hash(input: impl io::BufRead, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let mut line = String::new();
+    input.take(MAX_LINE).read_line(&mut line).context("cannot read the password from standard input")?;
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    writeln!(out, "{}", hash_password(&Secret::new(line))?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 // === list ===
@@ -274,6 +326,14 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse().or_else(|_| one()).map_err(|_| "neither an address nor a network (`10.0.0.0/8`)".to_owned())
 }
 
+fn overlap(text: &str) -> Result<Duration, String> {
+    let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("m", 60), ("s", 1)];
+    let seconds = units.iter().find_map(|(unit, seconds)| {
+        text.strip_suffix(unit)?.parse::<u32>().ok().map(|count| u64::from(count) * seconds)
+    });
+    seconds.map(Duration::from_secs).ok_or_else(|| "not a time such as `30m`, `2h` or `7d`".to_owned())
+}
+
 fn expiry(text: &str) -> Result<Expiry, String> {
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
         return Ok(Expiry::After(Duration::from_secs(u64::from(days) * 86_400)));
@@ -289,6 +349,9 @@ fn expiry(text: &str) -> Result<Expiry, String> {
             "neither a day (`2026-12-31`), a time (`2026-12-31T18:00:00Z`) nor days (`90d`)".to_owned()
         })
 }
+
+/// Longer than any password.
+const MAX_LINE: u64 = 4096;
 
 const HEADINGS: [&str; 7] = ["ID", "NAME", "PRINCIPAL", "GROUPS, ROLES", "STATE", "EXPIRES", "LAST USED"];
 
@@ -359,6 +422,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_rotated_key_works_on_for_its_overlap_and_no_longer() {
+        let scene = Scene::new().await;
+        let create = "create --name nightly --principal etl --service --groups crm-etl --expires 90d";
+        scene.run(&create.split(' ').collect::<Vec<_>>()).await;
+        let old = list_keys(&scene.store).await.unwrap()[0].clone();
+        let (out, notes, good) = scene.run(&["rotate", &old.id, "--overlap", "2h"]).await;
+        assert!(good && out.starts_with("fg_") && out.lines().count() == 1, "{out}{notes}");
+        assert!(notes.contains("2026-11-01 14:00Z"), "{notes}");
+        let keys = list_keys(&scene.store).await.unwrap();
+        let of = |id: &str| keys.iter().find(|key| key.id == id).unwrap().clone();
+        let new = keys.iter().find(|key| key.id != old.id).unwrap();
+        assert_eq!(of(&old.id).expires, Some(scene.now + Duration::from_secs(7_200)));
+        assert_eq!((&new.name, &new.owner, new.expires), (&old.name, &old.owner, old.expires));
+        assert!(out.contains(&new.id));
+
+        let later = ["rotate", &new.id, "--overlap", "365d", "--expires", "30d"];
+        assert!(scene.run(&later).await.2);
+        let keys = list_keys(&scene.store).await.unwrap();
+        let new = keys.iter().find(|key| key.id == new.id).unwrap();
+        assert_eq!(new.expires, old.expires, "an overlap makes no key live longer");
+
+        scene.run(&["revoke", &old.id]).await;
+        for id in [old.id.as_str(), "aaaaaaaaaaaa"] {
+            let (out, notes, good) = scene.run(&["rotate", id]).await;
+            assert!(!good && out.is_empty() && notes.contains(id), "{notes}");
+        }
+        assert_eq!(list_keys(&scene.store).await.unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_password_is_hashed_from_one_line() {
+        let mut out = Vec::new();
+        hash(io::Cursor::new("correct horse\r\nmore"), &mut out).unwrap();
+        assert!(out.starts_with(b"$argon2id$v=19$") && out.ends_with(b"\n"));
+        assert!(hash(io::Cursor::new("\n"), &mut out).is_err());
+        assert!(hash(io::Cursor::new("a".repeat(5_000)), &mut out).is_err());
+    }
+
+    #[tokio::test]
     async fn a_key_that_makes_no_sense_is_refused() {
         let scene = Scene::new().await;
         let past = ["create", "--name", "a", "--principal", "b", "--expires", "2026-10-31"];
@@ -372,6 +474,8 @@ mod tests {
         let at = |text: &str| Expiry::At(text.parse().unwrap());
         assert_eq!(expiry("2026-12-31"), Ok(at("2027-01-01T00:00:00Z")));
         assert_eq!(expiry("2026-12-31T18:00:00+08:00"), Ok(at("2026-12-31T10:00:00Z")));
+        assert_eq!(overlap("2h"), Ok(Duration::from_secs(7_200)));
+        assert!(overlap("2").is_err() && overlap("h").is_err() && overlap("-1d").is_err());
         assert_eq!(expiry("2d"), Ok(Expiry::After(Duration::from_secs(172_800))));
         for bad in ["", "d", "-1d", "soon", "2026-13-01", "90"] {
             assert!(expiry(bad).is_err(), "{bad}");

@@ -9,26 +9,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use hmac::{Hmac, KeyInit, Mac};
 use ipnet::IpNet;
-use serde_json::Value;
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::base::{Clock, Secret};
+use crate::base::Clock;
 use crate::store::Store;
 
 use super::config::{Config, KeyOwner};
-use super::key_text::KeyText;
+use super::key_text::{self, KeyText};
 use super::principal::{Method, Subject};
+use super::recent::Digests;
 use super::stored_keys::StoredKeys;
 use super::unauthenticated::Unauthenticated;
 
 /// The method of API keys.
 pub(super) struct ApiKeys {
     fixed: HashMap<[u8; 32], KnownKey>,
-    /// Of this process alone, so that nobody outside can compute where a guess lands in the table.
-    lookup_key: Secret<[u8; 32]>,
+    digests: Digests,
     stored: Option<StoredKeys>,
     clock: Arc<dyn Clock>,
 }
@@ -49,15 +46,12 @@ pub(super) struct KnownKey {
 
 impl ApiKeys {
     pub(super) fn new(config: &Config, store: Option<Store>, clock: Arc<dyn Clock>) -> Self {
-        let mut lookup_key = [0_u8; 32];
-        // Without random numbers the table is as good as any other; only the timing argument above is weaker.
-        getrandom::fill(&mut lookup_key).ok();
-        let lookup_key = Secret::new(lookup_key);
+        let digests = Digests::new();
         let fixed = config
             .keys
             .iter()
             .map(|key| {
-                let hash = keyed_hash(&lookup_key, key.key.expose());
+                let hash = digests.of(&[key.key.expose().as_bytes()]);
                 let mut known = KnownKey::new(Arc::clone(&key.id), hash, &key.owner);
                 known.expires_at = key.expires.map(|at| at.as_microsecond());
                 known.revoked = key.disabled;
@@ -65,7 +59,7 @@ impl ApiKeys {
             })
             .collect();
         let stored = store.map(|store| StoredKeys::new(store, config.stored_keys, Arc::clone(&clock)));
-        Self { fixed, lookup_key, stored, clock }
+        Self { fixed, digests, stored, clock }
     }
 
     /// Whom the key stands for.
@@ -81,9 +75,17 @@ impl ApiKeys {
                 _ => Err(Unauthenticated::UnknownKey),
             };
         }
-        let hash = keyed_hash(&self.lookup_key, text);
+        let hash = self.digests.of(&[text.as_bytes()]);
         let key = self.fixed.get(&hash).ok_or(Unauthenticated::UnknownKey)?;
         self.admit(key, ip)
+    }
+
+    /// Whether a text is a key of ours, or is written like one.
+    pub(super) fn knows(&self, text: &str) -> bool {
+        // No key of the configuration has a dot: most bearers need no look.
+        let may_be = !text.contains('.') && !self.fixed.is_empty();
+        text.starts_with(key_text::PREFIX)
+            || may_be && self.fixed.contains_key(&self.digests.of(&[text.as_bytes()]))
     }
 
     /// What a proved key is checked for.
@@ -102,6 +104,24 @@ impl ApiKeys {
         Ok(Arc::clone(&key.subject))
     }
 
+    /// Whether a key that was good is still one, as far as is known here and now.
+    pub(super) fn upholds(&self, id: &str) -> bool {
+        let now = self.clock.now().as_microsecond();
+        let stands = |key: &KnownKey| !key.revoked && key.expires_at.is_none_or(|at| at > now);
+        match (self.fixed.values().find(|key| *key.id == *id), &self.stored) {
+            (Some(key), _) => stands(key),
+            (None, Some(stored)) => stored.known(id).is_none_or(|key| key.is_some_and(|key| stands(&key))),
+            (None, None) => false,
+        }
+    }
+
+    /// Reads what changed in the store, if it was not read lately.
+    pub(super) async fn refresh(&self) {
+        if let Some(stored) = &self.stored {
+            stored.refresh().await;
+        }
+    }
+
     pub(super) async fn write_last_uses(&self) {
         if let Some(stored) = &self.stored {
             stored.write_last_uses().await;
@@ -111,7 +131,7 @@ impl ApiKeys {
 
 impl KnownKey {
     pub(super) fn new(id: Arc<str>, hash: [u8; 32], owner: &KeyOwner) -> Self {
-        let subject = Arc::new(subject(&id, owner));
+        let subject = Arc::new(owner.subject(Method::ApiKey, Some(Arc::clone(&id))));
         Self {
             id,
             hash,
@@ -123,32 +143,6 @@ impl KnownKey {
             written: AtomicI64::new(0),
         }
     }
-}
-
-fn subject(id: &Arc<str>, owner: &KeyOwner) -> Subject {
-    let mut claims = owner.claims.clone();
-    if !owner.scopes.is_empty() {
-        claims.insert("scopes".to_owned(), Value::from(owner.scopes.clone()));
-    }
-    Subject {
-        issuer: owner.issuer.as_deref().unwrap_or("keys").into(),
-        id: owner.principal.as_str().into(),
-        name: owner.name.as_deref().map(Into::into),
-        kind: owner.kind,
-        groups: owner.groups.iter().map(|g| g.as_str().into()).collect(),
-        roles: owner.roles.iter().map(|r| r.as_str().into()).collect(),
-        claims,
-        mfa: owner.mfa,
-        method: Method::ApiKey,
-        credential: Some(Arc::clone(id)),
-    }
-}
-
-#[expect(clippy::expect_used, reason = "INVARIANT: HMAC takes keys of any length")]
-fn keyed_hash(key: &Secret<[u8; 32]>, text: &str) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.expose()).expect("any length");
-    mac.update(text.as_bytes());
-    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

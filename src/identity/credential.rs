@@ -1,42 +1,169 @@
-//! The one credential of a request: which header, which scheme, which grammar.
+//! The one credential of a request: where it stands, which scheme, which grammar.
 
-use http::header::AUTHORIZATION;
+use std::borrow::Cow;
+
+use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Method};
 use percent_encoding::percent_decode;
 
-use super::config::Config;
+use super::config::{Config, TokenCarrier};
 use super::key_text::{self, KeyText};
+use super::password::Login;
 use super::unauthenticated::Unauthenticated;
 
-/// What a caller presented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a caller wrote into a request.
 pub(super) enum Credential<'h> {
-    /// An API key, in `X-Api-Key` or as a bearer.
+    /// An API key in `X-Api-Key`.
     Key(&'h str),
-    /// Something with dots, as a bearer: a JWT or nothing.
-    Token(&'h str),
+    /// A bearer: an API key, a JWT, or an opaque token.
+    Bearer(&'h str),
+    /// HTTP Basic.
+    Password(Login),
+    /// A token of a system behind: which one, by its place in the configuration, and the token.
+    Vendor(usize, Cow<'h, str>),
 }
 
-/// The credential of a request, if there is exactly one, in a header, written as it must be.
-pub(super) fn only<'h>(config: &Config, head: &'h Parts) -> Result<Credential<'h>, Unauthenticated> {
+/// The credential of a request, if there is one, written as it must be. Two are refused, also if they are equal.
+pub(super) fn only<'h>(config: &Config, head: &'h Parts) -> Result<Option<Credential<'h>>, Unauthenticated> {
     refuse_in_query(config, head.uri.query().unwrap_or_default())?;
-    let bearer = single(&head.headers, &AUTHORIZATION)?;
-    let key = single(&head.headers, &API_KEY)?;
-    let credential = match (bearer, key) {
-        (None, None) => return Err(Unauthenticated::Missing),
-        (Some(_), Some(_)) => return Err(Unauthenticated::Several),
-        (Some(value), None) => bearer_token(value)?,
-        (None, Some(value)) => {
-            let text = credential_text(value)?;
-            if text.contains('.') {
-                return Err(Unauthenticated::UnknownKey);
+    // All that is there counts, also what is not written as it must be.
+    let mut found = Vec::with_capacity(1);
+    found.extend(single(&head.headers, &AUTHORIZATION)?.map(|value| authorization(config, value)));
+    found.extend(single(&head.headers, &API_KEY)?.map(|value| credential_text(value).map(Credential::Key)));
+    for (n, vendor) in config.vendors.iter().enumerate() {
+        let token = match &vendor.carrier {
+            TokenCarrier::Authorization(_) => None,
+            TokenCarrier::Header(name) => {
+                single(&head.headers, name)?.map(|value| visible(value).map(Cow::Borrowed))
             }
-            Credential::Key(text)
+            TokenCarrier::Cookie(name) => cookie(&head.headers, name)
+                .transpose()
+                .map(|token| same_site(head).and(token).map(Cow::Borrowed)),
+            TokenCarrier::Query(name) => in_query(head.uri.query().unwrap_or_default(), name)
+                .transpose()
+                .map(|token| token.map(Cow::Owned)),
+        };
+        found.extend(token.map(|token| token.map(|token| Credential::Vendor(n, token))));
+    }
+    let credential = found.pop().transpose();
+    if !found.is_empty() {
+        return Err(Unauthenticated::Several);
+    }
+    match credential? {
+        Some(credential) if credential.len() > config.max_credential_bytes => Err(Unauthenticated::Malformed),
+        credential => Ok(credential),
+    }
+}
+
+impl Credential<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Key(text) | Self::Bearer(text) => text.len(),
+            Self::Vendor(_, token) => token.len(),
+            // Bounded by its parser.
+            Self::Password(_) => 0,
         }
+    }
+
+    /// What it is called where it was refused.
+    pub(super) fn method(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "api-key",
+            Self::Bearer(_) => "bearer",
+            Self::Password(_) => "basic",
+            Self::Vendor(..) => "vendor-token",
+        }
+    }
+}
+
+/// `scheme SP value` (RFC 9110 section 11.4): the scheme in any case, exactly one space.
+fn authorization<'h>(config: &Config, value: &'h [u8]) -> Result<Credential<'h>, Unauthenticated> {
+    let space = value.iter().position(|&b| b == b' ').ok_or(Unauthenticated::Scheme)?;
+    let (scheme, rest) = value.split_at(space);
+    let rest = rest.get(1..).unwrap_or_default();
+    let vendor = config.vendors.iter().position(|vendor| {
+        matches!(&vendor.carrier, TokenCarrier::Authorization(known) if known.as_bytes().eq_ignore_ascii_case(scheme))
+    });
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        // RFC 6750 section 2.1; some systems' bearers have other characters, too.
+        let text = if vendor.is_some() { visible(rest)? } else { credential_text(rest)? };
+        Ok(Credential::Bearer(text))
+    } else if let Some(vendor) = vendor {
+        Ok(Credential::Vendor(vendor, Cow::Borrowed(visible(rest)?)))
+    } else if scheme.eq_ignore_ascii_case(b"basic") && config.passwords.is_some() {
+        let text = credential_text(rest)?;
+        Login::parse(text).map(Credential::Password).ok_or(Unauthenticated::Malformed)
+    } else {
+        Err(Unauthenticated::Scheme)
+    }
+}
+
+/// One or more characters that can be seen and have no meaning in headers and cookies.
+fn visible(value: &[u8]) -> Result<&str, Unauthenticated> {
+    let fine = |b: &u8| b.is_ascii_graphic() && !b"\",;\\".contains(b);
+    match std::str::from_utf8(value) {
+        Ok(text) if !value.is_empty() && value.iter().all(fine) => Ok(text),
+        _ => Err(Unauthenticated::Malformed),
+    }
+}
+
+/// A cookie (RFC 6265 section 4.2), which may stand at most once.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Unauthenticated> {
+    let mut found = None;
+    for line in headers.get_all(COOKIE) {
+        for pair in line.as_bytes().split(|&b| b == b';') {
+            let at = pair.iter().position(|&b| b == b'=').unwrap_or(pair.len());
+            let (key, value) = pair.split_at(at);
+            if key.trim_ascii() != name.as_bytes() {
+                continue;
+            }
+            let value = value.get(1..).unwrap_or_default().trim_ascii();
+            let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+            if found.replace(visible(value)?).is_some() {
+                return Err(Unauthenticated::Several);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A browser sends cookies along whoever made it call. A call that changes something counts only if the browser does
+/// not say that another site made it (Fetch Metadata, Origin).
+fn same_site(head: &Parts) -> Result<(), Unauthenticated> {
+    if matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let text = |name: &HeaderName| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(&HOST).or_else(|| head.uri.authority().map(|authority| authority.as_str()));
+    let fine = match (text(&FETCH_SITE), text(&ORIGIN)) {
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => origin.split_once("://").map(|(_, origin)| origin) == host,
+        (None, None) => true,
     };
-    let (Credential::Key(text) | Credential::Token(text)) = credential;
-    if text.len() > config.max_credential_bytes { Err(Unauthenticated::Malformed) } else { Ok(credential) }
+    if fine { Ok(()) } else { Err(Unauthenticated::CrossSite) }
+}
+
+/// A query parameter, which may stand at most once.
+fn in_query(query: &str, name: &str) -> Result<Option<String>, Unauthenticated> {
+    let mut found = None;
+    for pair in query.split('&') {
+        let (key, value) = parameter(pair);
+        if key != name {
+            continue;
+        }
+        visible(value.as_bytes())?;
+        if found.replace(value).is_some() {
+            return Err(Unauthenticated::Several);
+        }
+    }
+    Ok(found)
+}
+
+/// Name and value of a parameter, decoded.
+pub(super) fn parameter(pair: &str) -> (String, String) {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (decoded(name), decoded(value))
 }
 
 /// A header that may stand at most once, even with equal values.
@@ -46,17 +173,6 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u
         (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
         (_, Some(_)) => Err(Unauthenticated::Several),
     }
-}
-
-/// `Bearer SP token68` (RFC 6750 section 2.1): the scheme in any case (RFC 9110 section 11.1), exactly one space.
-fn bearer_token(value: &[u8]) -> Result<Credential<'_>, Unauthenticated> {
-    let space = value.iter().position(|&b| b == b' ').ok_or(Unauthenticated::Scheme)?;
-    let (scheme, rest) = value.split_at(space);
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Err(Unauthenticated::Scheme);
-    }
-    let text = credential_text(rest.get(1..).unwrap_or_default())?;
-    Ok(if text.contains('.') { Credential::Token(text) } else { Credential::Key(text) })
 }
 
 /// One or more token characters, `=` only at the end.
@@ -69,10 +185,13 @@ fn credential_text(value: &[u8]) -> Result<&str, Unauthenticated> {
 
 /// Addresses end up in logs and histories, so a credential in one is refused even beside a good one.
 fn refuse_in_query(config: &Config, query: &str) -> Result<(), Unauthenticated> {
+    let declared = |name: &str| {
+        config.vendors.iter().any(|v| matches!(&v.carrier, TokenCarrier::Query(known) if **known == *name))
+    };
     let carries_one = query.split(['&', ';']).any(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name).trim().to_lowercase();
-        config.refused_query_parameters.contains(&name) || KeyText::parse(decoded(value).trim()).is_some()
+        let (name, value) = parameter(pair);
+        let refused = config.refused_query_parameters.contains(&name.trim().to_lowercase());
+        (refused && !declared(&name)) || KeyText::parse(value.trim()).is_some()
     });
     if carries_one { Err(Unauthenticated::InQuery) } else { Ok(()) }
 }
@@ -82,7 +201,8 @@ fn decoded(text: &str) -> String {
     percent_decode(&spaced).decode_utf8_lossy().into_owned()
 }
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 #[cfg(test)]
 mod tests {
@@ -96,7 +216,17 @@ mod tests {
             request = request.header(*name, http::HeaderValue::from_bytes(value).unwrap());
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        only(&Config::default(), &head).map(|credential| format!("{credential:?}"))
+        let found = only(&Config::default(), &head)?.ok_or(Unauthenticated::Missing)?;
+        Ok(shown(&found))
+    }
+
+    fn shown(credential: &Credential<'_>) -> String {
+        match credential {
+            Credential::Key(text) => format!("Key({text:?})"),
+            Credential::Bearer(text) => format!("Bearer({text:?})"),
+            Credential::Password(_) => "Password".to_owned(),
+            Credential::Vendor(n, token) => format!("Vendor({n}, {token:?})"),
+        }
     }
 
     fn authorization(value: &str) -> Result<String, Unauthenticated> {
@@ -105,9 +235,9 @@ mod tests {
 
     #[test]
     fn takes_a_bearer_or_an_api_key() {
-        assert_eq!(authorization("Bearer demo-sales").unwrap(), r#"Key("demo-sales")"#);
-        assert_eq!(authorization("bEARER a.b.c").unwrap(), r#"Token("a.b.c")"#);
-        assert_eq!(authorization("Bearer QUJD==").unwrap(), r#"Key("QUJD==")"#);
+        assert_eq!(authorization("Bearer demo-sales").unwrap(), r#"Bearer("demo-sales")"#);
+        assert_eq!(authorization("bEARER a.b.c").unwrap(), r#"Bearer("a.b.c")"#);
+        assert_eq!(authorization("Bearer QUJD==").unwrap(), r#"Bearer("QUJD==")"#);
         assert_eq!(judged("/", &[("x-api-key", b"demo-sales")]).unwrap(), r#"Key("demo-sales")"#);
     }
 
@@ -149,7 +279,6 @@ mod tests {
         assert_eq!(judged("/", &[("x-api-key", b"")]), Err(Unauthenticated::Malformed));
         assert_eq!(judged("/", &[("x-api-key", b"Bearer a")]), Err(Unauthenticated::Malformed));
         assert_eq!(judged("/", &[("x-api-key", b"\xff")]), Err(Unauthenticated::Malformed));
-        assert_eq!(judged("/", &[("x-api-key", b"a.b.c")]), Err(Unauthenticated::UnknownKey));
     }
 
     #[test]

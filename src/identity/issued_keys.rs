@@ -1,4 +1,6 @@
-//! Making, listing and revoking the keys of the store: what `fieldgate keys` does.
+//! Making, listing, rotating and revoking the keys of the store: what `fieldgate keys` does.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -89,6 +91,43 @@ pub async fn create_key(store: &Store, new: NewKey, now: Timestamp) -> Result<Is
     };
     store.add_key(&row).await?;
     Ok(IssuedKey { id: key.id, text: key.text })
+}
+
+/// Makes a key in place of another one: for the same owner, under the same name, and for as long as that one was made
+/// for unless `expires` says otherwise. The other one is taken for `overlap` more, so that whoever uses it can change
+/// over. `None`: there is none of this id that is in force.
+pub async fn rotate_key(
+    store: &Store,
+    id: &str,
+    overlap: Duration,
+    expires: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Option<IssuedKey>, IssueError> {
+    let Some(old) = store.keys_since(0).await?.into_iter().find(|row| row.id == id) else { return Ok(None) };
+    // One that nobody can read opens nothing; a copy of it would not, either.
+    if serde_json::from_str::<KeyOwner>(&old.details).is_err() {
+        return Ok(None);
+    }
+    let now_micros = now.as_microsecond();
+    let same_time = old.expires_at.map(|at| now_micros.saturating_add(at.saturating_sub(old.created_at)));
+    let expires_at = expires.map(|at| at.as_microsecond()).or(same_time);
+    if expires_at.is_some_and(|at| at <= now_micros) {
+        return Err(IssueError::Expired);
+    }
+    let key = key_text::generate().map_err(|_| IssueError::Random)?;
+    let row = KeyRow {
+        id: key.id.clone(),
+        hash: key.hash.to_vec(),
+        created_at: now_micros,
+        expires_at,
+        revoked_at: None,
+        last_used_at: None,
+        revision: 0,
+        ..old
+    };
+    let overlap = i64::try_from(overlap.as_micros()).unwrap_or(i64::MAX);
+    let replaced = store.replace_key(id, now_micros.saturating_add(overlap), &row).await?;
+    Ok(replaced.then_some(IssuedKey { id: key.id, text: key.text }))
 }
 
 /// All keys, also those revoked, in the order of their making.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate::PeerCertificate;
+
 /// The other end of a connection, as the listener saw it.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -14,6 +16,8 @@ pub struct Peer {
     pub listener: Arc<str>,
     /// Whether the connection is TLS.
     pub tls: bool,
+    /// The certificate that the caller showed and has the key of.
+    pub certificate: Option<Arc<PeerCertificate>>,
 }
 
 /// How a principal was authenticated.
@@ -23,6 +27,16 @@ pub enum Method {
     ApiKey,
     /// A JWT bearer token.
     Jwt,
+    /// A token that its issuer was asked about (RFC 7662).
+    Introspection,
+    /// A client certificate.
+    Certificate,
+    /// HTTP Basic.
+    Password,
+    /// The word of a proxy in front.
+    FrontProxy,
+    /// A token of a system behind, which was asked about it.
+    Vendor,
     /// Named by a policy test, `apply` or `explain`; never by a request.
     Assumed,
 }
@@ -33,6 +47,11 @@ impl Method {
         match self {
             Self::ApiKey => "api-key",
             Self::Jwt => "jwt",
+            Self::Introspection => "introspection",
+            Self::Certificate => "certificate",
+            Self::Password => "basic",
+            Self::FrontProxy => "front-proxy",
+            Self::Vendor => "vendor-token",
             Self::Assumed => "assumed",
         }
     }
@@ -54,6 +73,8 @@ pub enum Kind {
 pub struct Principal {
     subject: Arc<Subject>,
     ip: IpAddr,
+    /// The certificate it was authenticated by, if that is how.
+    certificate: Option<Arc<PeerCertificate>>,
 }
 
 /// Everything of a principal that does not change from one request to the next, so that a key's is made once.
@@ -69,6 +90,24 @@ pub(super) struct Subject {
     pub(super) mfa: bool,
     pub(super) method: Method,
     pub(super) credential: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+impl Subject {
+    pub(super) fn for_tests(id: &str) -> Self {
+        Self {
+            issuer: "tests".into(),
+            id: id.into(),
+            name: None,
+            kind: Kind::Person,
+            groups: Vec::new(),
+            roles: Vec::new(),
+            claims: serde_json::Map::new(),
+            mfa: false,
+            method: Method::Assumed,
+            credential: None,
+        }
+    }
 }
 
 /// The parts of a principal that policy tests, `apply` and `explain` describe ([`Principal::assumed`]).
@@ -102,7 +141,16 @@ impl Principal {
     }
 
     pub(super) fn new(subject: Arc<Subject>, ip: IpAddr) -> Self {
-        Self { subject, ip }
+        Self { subject, ip, certificate: None }
+    }
+
+    /// The same, with the certificate that it was authenticated by.
+    pub(super) fn by_certificate(self, certificate: Option<Arc<PeerCertificate>>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    pub(super) fn certificate(&self) -> Option<&Arc<PeerCertificate>> {
+        self.certificate.as_ref()
     }
 
     /// Who vouches for it: the issuer URL of a token; `keys` for an API key, unless it stands for somebody whom an

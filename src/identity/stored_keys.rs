@@ -50,6 +50,18 @@ impl StoredKeys {
         }
     }
 
+    /// The key with this id as last read; `None`: nothing was read yet.
+    pub(super) fn known(&self, id: &str) -> Option<Option<Arc<KnownKey>>> {
+        (self.read_at.load(Ordering::Acquire) != 0).then(|| self.held.load().by_id.get(id).cloned())
+    }
+
+    /// Reads what changed, if that is due.
+    pub(super) async fn refresh(&self) {
+        if !self.within(&self.read_at, self.bounds.max_lag) {
+            self.read_changes().await;
+        }
+    }
+
     /// The key with this id, no older than the stated lag.
     pub(super) async fn find(&self, id: &str) -> Result<Option<Arc<KnownKey>>, Unauthenticated> {
         if !self.within(&self.read_at, self.bounds.max_lag) {

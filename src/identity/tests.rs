@@ -18,7 +18,12 @@ fn identity() -> Identity {
     let config =
         Config { keys: vec![key], trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
     let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap());
-    Identity::new(config, None, Arc::new(clock)).unwrap_or_else(|faults| panic!("{faults:?}"))
+    Identity::new(config, None, authorities(), Arc::new(Metrics::new()), Arc::new(clock))
+        .unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+fn authorities() -> Arc<Authorities> {
+    Authorities::new(AuthoritySet::read(&[]).unwrap())
 }
 
 async fn judged(peer: &str, headers: &[(&str, &str)]) -> Result<Principal, Unauthenticated> {
@@ -26,9 +31,10 @@ async fn judged(peer: &str, headers: &[(&str, &str)]) -> Result<Principal, Unaut
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (head, ()) = request.body(()).unwrap().into_parts();
+    let (mut head, ()) = request.body(()).unwrap().into_parts();
     let addr: SocketAddr = peer.parse().unwrap();
-    identity().authenticate(&Peer { addr, listener: "main".into(), tls: false }, &head).await
+    let peer = Peer { addr, listener: "main".into(), tls: false, certificate: None };
+    identity().authenticate(&peer, &mut head).await.map_err(|refusal| refusal.why)
 }
 
 #[tokio::test]
@@ -104,7 +110,8 @@ fn faults_in_the_configuration_are_all_named() {
         ..Config::default()
     };
     let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
-    let faults = Identity::new(config, None, Arc::new(clock)).err().unwrap();
+    let faults =
+        Identity::new(config, None, authorities(), Arc::new(Metrics::new()), Arc::new(clock)).err().unwrap();
     let mut places: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
     places.sort_unstable();
     places.dedup();

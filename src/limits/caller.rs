@@ -22,7 +22,13 @@ impl<'c> Caller<'c> {
     pub fn of(principal: &'c Principal) -> Self {
         let key = match principal.method() {
             Method::ApiKey => principal.credential(),
-            Method::Jwt | Method::Assumed => None,
+            Method::Jwt
+            | Method::Introspection
+            | Method::Certificate
+            | Method::Password
+            | Method::FrontProxy
+            | Method::Vendor
+            | Method::Assumed => None,
         };
         Self { principal: Some((principal.issuer(), principal.id())), key, ip: principal.ip() }
     }

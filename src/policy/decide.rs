@@ -275,6 +275,7 @@ fn of_principal(principal: &Principal, param: &Param, roles: &dyn RoleNames) -> 
         "ip" => Some(Value::text(canonical(principal.ip()).to_string())),
         "mfa" => Some(Value::Bool(principal.mfa())),
         "method" => Some(Value::text(principal.method().name())),
+        "issuer" => Some(Value::text(principal.issuer())),
         _ => None,
     }
 }

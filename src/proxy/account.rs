@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::audit::{AuditError, Closing, Duty, Outcome, Record};
 use crate::base::Clock;
-use crate::identity::{Peer, Principal, Unauthenticated};
+use crate::identity::{Peer, Principal};
 use crate::limits::{Limited, Notice, Remaining};
 use crate::policy::{DenialShape, Permit, RouteFacts};
 use crate::request::UpstreamRequest;
@@ -255,8 +255,7 @@ impl Account {
     fn note(&mut self, reject: &Reject) {
         match reject {
             Reject::Unauthenticated(error) => {
-                let method = if matches!(error, Unauthenticated::Missing) { "none" } else { "unknown" };
-                self.metrics.authentication(method, false);
+                self.metrics.authentication(error.method, false);
             }
             Reject::Denied(denial) => {
                 if let (None, Some(route)) = (&self.route, &denial.route) {

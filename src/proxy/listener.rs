@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-use crate::identity::Peer;
+use crate::identity::{Peer, PeerCertificate};
 
 use super::opening::{Opened, Speaks};
 use super::patience::Patient;
@@ -220,14 +220,15 @@ impl Manner {
         }
         let stream = Patient::new(stream, self.bounds.write);
         let unframed = stream.unframed();
-        let peer = Arc::new(Peer { addr, listener: Arc::clone(&self.name), tls: self.tls.is_some() });
+        let mut peer =
+            Peer { addr, listener: Arc::clone(&self.name), tls: self.tls.is_some(), certificate: None };
         let Some(config) = &self.tls else {
             if !self.http2 {
-                return self.requests(Opened::http1(stream), peer, handler, drain, unframed).await;
+                return self.requests(Opened::http1(stream), peer.into(), handler, drain, unframed).await;
             }
             let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
             match opening.await {
-                Some(Ok(Ok(opened))) => self.requests(opened, peer, handler, drain, unframed).await,
+                Some(Ok(Ok(opened))) => self.requests(opened, peer.into(), handler, drain, unframed).await,
                 Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
                 Some(Err(_)) => {
                     handler.refused(Refusal::HeadTime);
@@ -240,9 +241,11 @@ impl Manner {
         let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
         match timeout(self.bounds.handshake, handshake).await {
             Ok(Ok(stream)) => {
-                let http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
+                let session = stream.get_ref().1;
+                peer.certificate = session.peer_certificates().and_then(PeerCertificate::new);
+                let http2 = session.alpn_protocol() == Some(ALPN_HTTP2);
                 let opened = if http2 { Opened::http2(stream) } else { Opened::http1(stream) };
-                self.requests(opened, peer, handler, drain, unframed).await;
+                self.requests(opened, peer.into(), handler, drain, unframed).await;
             }
             Ok(Err(error)) => {
                 handler.refused(Refusal::Handshake);

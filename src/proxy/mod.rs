@@ -107,7 +107,7 @@ impl Gateway {
         request: Request<Incoming>,
         account: &mut Account,
     ) -> Result<Begun, Reject> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         account.request(&head);
         let body = Arriving::new(body, account.received());
         strictness::admit(&head)?;
@@ -117,9 +117,12 @@ impl Gateway {
             account.route(route);
         }
         let principal = match &route {
-            Ok(Some(route)) if route.public => None,
+            Ok(Some(route)) if route.public => {
+                at.identity.pass(&mut head);
+                None
+            }
             // Before a missing route is told of: who is nobody learns nothing about routes.
-            Ok(_) | Err(_) => Some(at.identity.authenticate(peer, &head).await?),
+            Ok(_) | Err(_) => Some(at.identity.authenticate(peer, &mut head).await?),
         };
         if let Some(principal) = &principal {
             account.principal(principal);
@@ -159,7 +162,7 @@ impl Gateway {
         permit: &Permit,
         head: &Parts,
     ) -> Result<Option<Applied>, Reject> {
-        let (Some(read), Some(rule)) = (request::pre_read(permit, &head.headers)?, permit.pre_read()) else {
+        let (Some(read), Some(rule)) = (request::pre_read(permit, head)?, permit.pre_read()) else {
             return Ok(None);
         };
         let current = self.ask(at, permit, read).await?;

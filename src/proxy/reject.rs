@@ -15,7 +15,7 @@ use http_body_util::Full;
 use uuid::Uuid;
 
 use crate::audit::AuditError;
-use crate::identity::Unauthenticated;
+use crate::identity::{Refusal, Unauthenticated};
 use crate::limits::{self, Limited};
 use crate::policy::{Denial, DenialReason, DenialShape};
 use crate::request::Refused;
@@ -34,7 +34,7 @@ pub enum Reject {
     Framing(#[from] Violation),
     /// Nobody asks.
     #[error("{0}")]
-    Unauthenticated(#[from] Unauthenticated),
+    Unauthenticated(#[from] Refusal),
     /// The policy says no.
     #[error("{}", .0.reason)]
     Denied(Box<Denial>),
@@ -76,6 +76,7 @@ impl Reject {
         match self {
             Self::Framing(violation) => framing_status(*violation),
             Self::Unauthenticated(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unauthenticated(error) if error.throttled().is_some() => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Denied(denial) => match &denial.reason {
                 DenialReason::Target(_) => StatusCode::BAD_REQUEST,
@@ -146,8 +147,8 @@ impl Reject {
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(challenge) = self.challenge() {
-            headers.insert(WWW_AUTHENTICATE, challenge);
+        for challenge in self.challenges() {
+            headers.append(WWW_AUTHENTICATE, challenge);
         }
         if let Some(after) = self.retry_after() {
             headers.insert(RETRY_AFTER, limits::retry_after(after));
@@ -208,10 +209,10 @@ impl Reject {
     }
 
     /// RFC 9110 section 11.6.1; RFC 9470 section 3 for a step-up.
-    fn challenge(&self) -> Option<HeaderValue> {
+    fn challenges(&self) -> Vec<HeaderValue> {
         match self {
-            Self::Unauthenticated(error) if !error.is_unavailable() => {
-                Some(HeaderValue::from_static(error.challenge()))
+            Self::Unauthenticated(error) if self.status() == StatusCode::UNAUTHORIZED => {
+                error.challenges().map(HeaderValue::from_static).collect()
             }
             Self::Denied(denial) => match &denial.reason {
                 DenialReason::Guard { step_up: Some(acr), .. } => {
@@ -219,13 +220,13 @@ impl Reject {
                     let text = format!(
                         "Bearer realm=\"fieldgate\", error=\"insufficient_user_authentication\", acr_values=\"{acr}\""
                     );
-                    HeaderValue::try_from(text).ok()
+                    HeaderValue::try_from(text).into_iter().collect()
                 }
                 DenialReason::Guard { step_up: None, .. }
                 | DenialReason::Target(_)
                 | DenialReason::NoRoute
                 | DenialReason::Asked { .. }
-                | DenialReason::NoPermission { .. } => None,
+                | DenialReason::NoPermission { .. } => Vec::new(),
             },
             Self::Unauthenticated(_)
             | Self::Framing(_)
@@ -236,7 +237,7 @@ impl Reject {
             | Self::Lapsed(_)
             | Self::Upstream(_)
             | Self::Unscreenable(_)
-            | Self::Audit(_) => None,
+            | Self::Audit(_) => Vec::new(),
         }
     }
 
@@ -246,7 +247,8 @@ impl Reject {
             Self::Lapsed(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => {
                 Some(Duration::from_secs(1))
             }
-            Self::Unauthenticated(error) => error.is_unavailable().then_some(Duration::from_secs(5)),
+            Self::Unauthenticated(error) if error.is_unavailable() => Some(Duration::from_secs(5)),
+            Self::Unauthenticated(error) => error.throttled(),
             Self::Upstream(_)
             | Self::Framing(_)
             | Self::Denied(_)

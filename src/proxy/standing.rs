@@ -53,7 +53,9 @@ impl Standing {
             return Ok(());
         }
         let Under { principal, permit } = &self.under;
-        if !current.plan.upholds(permit, principal, self.gateway.clock.now()) {
+        let stands = current.identity.upholds(principal)
+            && current.plan.upholds(permit, principal, self.gateway.clock.now());
+        if !stands {
             return Err(Lapsed);
         }
         self.due = now + EVERY;

@@ -8,8 +8,10 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+
+use crate::identity::{Authorities, ClientPolicy};
 
 /// Where a listener's certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// The private key, PEM.
     pub key: PathBuf,
+    /// Whether callers show a certificate; `None`: they are not asked for one.
+    pub clients: Option<ClientPolicy>,
 }
 
 /// Why a certificate cannot be used.
@@ -45,13 +49,15 @@ pub enum TlsError {
 pub struct Certificate {
     files: TlsFiles,
     current: ArcSwap<CertifiedKey>,
+    /// Who vouches for callers' certificates.
+    authorities: Arc<Authorities>,
 }
 
 impl Certificate {
     /// Reads the files.
-    pub fn load(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
+    pub fn load(files: TlsFiles, authorities: Arc<Authorities>) -> Result<Arc<Self>, TlsError> {
         let current = ArcSwap::from_pointee(read(&files)?);
-        Ok(Arc::new(Self { files, current }))
+        Ok(Arc::new(Self { files, current, authorities }))
     }
 
     /// Reads the files again. On an error the last good certificate stays.
@@ -68,7 +74,18 @@ impl Certificate {
     /// A server configuration that presents it: TLS 1.2 and 1.3, no early data, HTTP/2 by ALPN where wanted.
     pub fn server_config(self: &Arc<Self>, http2: bool) -> Arc<ServerConfig> {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
-        let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
+        let builder = ServerConfig::builder();
+        let mut config = match self.files.clients {
+            None => builder.with_no_client_auth().with_cert_resolver(resolver),
+            Some(policy) => {
+                let verifier = self.authorities.verifier(policy);
+                let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
+                // Every connection proves anew who opens it: no session outlives a revocation.
+                config.session_storage = Arc::new(NoServerSessionStorage {});
+                config.send_tls13_tickets = 0;
+                config
+            }
+        };
         config.alpn_protocols = match http2 {
             true => vec![ALPN_HTTP2.to_vec(), ALPN_HTTP1.to_vec()],
             false => vec![ALPN_HTTP1.to_vec()],

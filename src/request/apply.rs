@@ -1,11 +1,13 @@
 //! The narrowed request.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 
+use crate::identity::Presented;
 use crate::policy::Permit;
 use crate::rewrite::CutReason;
 use crate::rewrite::codec::{Coding, DecodeBounds, Decoder};
@@ -45,21 +47,22 @@ where
     };
     let query =
         if public { query::serialise(operation.query()) } else { query::serialise(&query::guard(permit)?) };
-    let authorization = caller.headers.get(AUTHORIZATION).cloned();
+    let presented = caller.extensions.get::<Presented>().cloned();
     // Whether `HEAD` finds a record depends on the record, so the whole answer is asked for and judged.
     let method = match operation.method() {
         &Method::HEAD if !public => &Method::GET,
         method => method,
     };
-    made(method, target(operation.path(), &query)?, narrowed, body, authorization)
+    made(method, target(operation.path(), &query)?, narrowed, body, presented)
 }
 
 /// The read that has to come before a write under a record condition; its answer goes to `response::judge`.
-pub fn pre_read(permit: &Permit, caller: &HeaderMap) -> Result<Option<UpstreamRequest>, Refused> {
+pub fn pre_read(permit: &Permit, caller: &Parts) -> Result<Option<UpstreamRequest>, Refused> {
     let Some(read) = permit.pre_read() else { return Ok(None) };
     let target = read.path_and_query.parse().map_err(|_| Refused::Target)?;
     let headers = headers::own(permit, &read.plan.format);
-    made(&read.method, target, headers, Outgoing::Empty, caller.get(AUTHORIZATION).cloned()).map(Some)
+    made(&read.method, target, headers, Outgoing::Empty, caller.extensions.get::<Presented>().cloned())
+        .map(Some)
 }
 
 fn made(
@@ -67,13 +70,13 @@ fn made(
     target: Uri,
     headers: HeaderMap,
     body: Outgoing,
-    authorization: Option<HeaderValue>,
+    presented: Option<Presented>,
 ) -> Result<UpstreamRequest, Refused> {
     let mut request = Request::new(());
     *request.method_mut() = method.clone();
     *request.uri_mut() = target;
     *request.headers_mut() = headers;
-    Ok(UpstreamRequest::new(request.into_parts().0, body, authorization))
+    Ok(UpstreamRequest::new(request.into_parts().0, body, presented))
 }
 
 fn target(path: &str, query: &str) -> Result<Uri, Refused> {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
+
+use crate::identity::Presented;
 
 use super::BoxError;
 
@@ -18,12 +19,12 @@ use super::BoxError;
 pub struct UpstreamRequest {
     head: Parts,
     body: Outgoing,
-    authorization: Option<HeaderValue>,
+    presented: Option<Presented>,
 }
 
 impl UpstreamRequest {
-    pub(super) fn new(head: Parts, body: Outgoing, authorization: Option<HeaderValue>) -> Self {
-        Self { head, body, authorization }
+    pub(super) fn new(head: Parts, body: Outgoing, presented: Option<Presented>) -> Self {
+        Self { head, body, presented }
     }
 
     /// Method, path and query, headers.
@@ -39,10 +40,10 @@ impl UpstreamRequest {
         }
     }
 
-    /// The parts, for the module that sends it. The last one is the caller's own `Authorization`, which goes on
+    /// The parts, for the module that sends it. The last one is the caller's own credential, which goes on
     /// only to an upstream configured to take it.
-    pub(crate) fn into_parts(self) -> (Parts, Outgoing, Option<HeaderValue>) {
-        (self.head, self.body, self.authorization)
+    pub(crate) fn into_parts(self) -> (Parts, Outgoing, Option<Presented>) {
+        (self.head, self.body, self.presented)
     }
 }
 

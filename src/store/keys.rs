@@ -40,21 +40,7 @@ impl Store {
         let adding = self.run(async move |at| {
             let mut transaction = at.begin().await?;
             let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
-            sqlx::query(
-                "INSERT INTO api_keys (id, hash, name, details, created_at, expires_at, revoked_at, \
-                 last_used_at, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            )
-            .bind(row.id)
-            .bind(row.hash)
-            .bind(row.name)
-            .bind(row.details)
-            .bind(row.created_at)
-            .bind(row.expires_at)
-            .bind(row.revoked_at)
-            .bind(row.last_used_at)
-            .bind(revision)
-            .execute(&mut *transaction)
-            .await?;
+            inserted(row, revision).execute(&mut *transaction).await?;
             transaction.commit().await
         });
         adding.await.map_err(|error| match error {
@@ -63,6 +49,35 @@ impl Store {
             }
             other => other,
         })
+    }
+
+    /// Adds a key in place of another one, which is refused from a time on, or earlier if it says so itself. `false`:
+    /// there is no such other one that is in force now, and nothing was added.
+    pub async fn replace_key(&self, old: &str, until: i64, key: &KeyRow) -> Result<bool, StoreError> {
+        let (old, row) = (old.to_owned(), key.clone());
+        self.run(async move |at| {
+            let mut transaction = at.begin().await?;
+            let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
+            let ending = sqlx::query(
+                "UPDATE api_keys SET revision = $1, \
+                 expires_at = CASE WHEN expires_at IS NULL OR expires_at > $2 THEN $2 ELSE expires_at END \
+                 WHERE id = $3 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $4)",
+            )
+            .bind(revision)
+            .bind(until)
+            .bind(old)
+            .bind(row.created_at)
+            .execute(&mut *transaction)
+            .await?;
+            if ending.rows_affected() != 1 {
+                return Ok(false);
+            }
+            let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
+            inserted(row, revision).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// Marks a key as revoked. `false`: there is no such key, or it was revoked before.
@@ -114,6 +129,22 @@ impl Store {
         })
         .await
     }
+}
+
+fn inserted(row: KeyRow, revision: i64) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
+    sqlx::query(
+        "INSERT INTO api_keys (id, hash, name, details, created_at, expires_at, revoked_at, \
+         last_used_at, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(row.id)
+    .bind(row.hash)
+    .bind(row.name)
+    .bind(row.details)
+    .bind(row.created_at)
+    .bind(row.expires_at)
+    .bind(row.revoked_at)
+    .bind(row.last_used_at)
+    .bind(revision)
 }
 
 fn key_row(row: &AnyRow) -> Result<KeyRow, sqlx::Error> {

@@ -180,6 +180,7 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     authentications: IntCounterVec,
     key_set_fetches: IntCounterVec,
+    identity_questions: IntCounterVec,
     audit_records: IntCounterVec,
     audit_failures: IntCounter,
     audit_suppressed: IntCounter,
@@ -248,6 +249,7 @@ impl Metrics {
             connections_refused: counters(r, &names::CONNECTIONS_REFUSED),
             authentications: counters(r, &names::AUTHENTICATIONS),
             key_set_fetches: counters(r, &names::KEY_SET_FETCHES),
+            identity_questions: counters(r, &names::IDENTITY_QUESTIONS),
             audit_records: counters(r, &names::AUDIT_RECORDS),
             audit_failures: counter(r, &names::AUDIT_FAILURES),
             audit_suppressed: counter(r, &names::AUDIT_SUPPRESSED),
@@ -478,13 +480,14 @@ impl Metrics {
         self.authentications.with_label_values(&[method, result(succeeded)]).inc();
     }
 
-    /// The keys of token issuers were fetched so often, and could not be so often.
-    pub fn key_sets_fetched(&self, succeeded: u64, failed: u64) {
-        for (times, result) in [(succeeded, SUCCESS), (failed, FAILURE)] {
-            if times > 0 {
-                self.key_set_fetches.with_label_values(&[result]).inc_by(times);
-            }
-        }
+    /// The keys of a token issuer were fetched, or could not be.
+    pub fn key_set_fetched(&self, succeeded: bool) {
+        self.key_set_fetches.with_label_values(&[result(succeeded)]).inc();
+    }
+
+    /// An issuer or a system was asked whom a token stands for, and answered or did not.
+    pub fn identity_asked(&self, method: &'static str, answered: bool) {
+        self.identity_questions.with_label_values(&[method, result(answered)]).inc();
     }
 
     // === Audit and logs ===

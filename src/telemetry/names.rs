@@ -247,6 +247,12 @@ pub const AUTHENTICATIONS: Metric = counter(
 /// Fetches of token issuers' keys.
 pub const KEY_SET_FETCHES: Metric =
     counter("fieldgate_key_set_fetches_total", &[RESULT], "Fetches of the key sets of token issuers.");
+/// Questions about opaque tokens.
+pub const IDENTITY_QUESTIONS: Metric = counter(
+    "fieldgate_identity_questions_total",
+    &[METHOD, RESULT],
+    "Questions to issuers and systems about whom a token stands for; a failure is no answer, not a no.",
+);
 /// Audit records written.
 pub const AUDIT_RECORDS: Metric =
     counter("fieldgate_audit_records_total", &[OUTCOME], "Audit records written, by how the request ended.");
@@ -320,6 +326,7 @@ pub const ALL: &[Metric] = &[
     CONNECTIONS_REFUSED,
     AUTHENTICATIONS,
     KEY_SET_FETCHES,
+    IDENTITY_QUESTIONS,
     AUDIT_RECORDS,
     AUDIT_FAILURES,
     AUDIT_SUPPRESSED,

@@ -138,7 +138,7 @@ pub enum Trust {
 pub enum Credentials {
     /// Not at all.
     None,
-    /// By the caller's `Authorization`.
+    /// By the caller's own token, if it is one that may go there.
     Pass,
     /// By something secret of its own.
     Own {

@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tracing::{info, warn};
 
 use crate::base::Clock;
+use crate::identity::Carried;
 use crate::request::Outgoing;
 use crate::telemetry::Metrics;
 
@@ -101,16 +102,16 @@ impl Upstream {
         })
     }
 
-    /// `authorization` is the caller's own.
+    /// `presented` is the caller's own credential.
     pub(super) async fn exchange(
         &self,
         head: Parts,
         body: Outgoing,
-        authorization: Option<HeaderValue>,
+        presented: Option<Carried>,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let started = self.clock.monotonic();
         let deadline = started.saturating_add(self.timeouts.total);
-        let head = self.prepared(head, authorization)?;
+        let head = self.prepared(head, presented)?;
         let slot = self.admission.enter().await?;
         let mut attempt = self.hosts.choose(started, &[]).ok_or(UpstreamError::Open)?;
         let mut held = Held::new(slot, Arc::clone(&attempt.host));
@@ -277,15 +278,21 @@ impl Upstream {
     }
 
     /// The head with what does not depend on the host.
-    fn prepared(&self, mut head: Parts, authorization: Option<HeaderValue>) -> Result<Parts, UpstreamError> {
+    fn prepared(&self, mut head: Parts, presented: Option<Carried>) -> Result<Parts, UpstreamError> {
         // Only a public route's caller chooses the coding: nobody here looks inside its answer.
         head.headers.entry(ACCEPT_ENCODING).or_insert_with(|| self.accept_encoding.clone());
-        if let (Credential::Pass, Some(mut value)) = (&self.credentials, authorization) {
-            if names_bound_scheme(&value) {
-                return Err(UpstreamError::ConnectionBound);
+        match (&self.credentials, presented) {
+            (Credential::Pass, Some(Carried::Header(name, mut value))) => {
+                if name == AUTHORIZATION && names_bound_scheme(&value) {
+                    return Err(UpstreamError::ConnectionBound);
+                }
+                value.set_sensitive(true);
+                head.headers.insert(name, value);
             }
-            value.set_sensitive(true);
-            head.headers.insert(AUTHORIZATION, value);
+            (Credential::Pass, Some(Carried::Query(pair))) => {
+                head.uri = Carried::added_to(&head.uri, &pair).ok_or(UpstreamError::Request)?;
+            }
+            (Credential::Pass, None) | (Credential::None | Credential::Own(_), _) => {}
         }
         Ok(head)
     }

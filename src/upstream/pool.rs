@@ -64,8 +64,9 @@ impl Upstreams {
     ) -> Result<UpstreamResponse, UpstreamError> {
         let api = &permit.route().api;
         let upstream = self.by_api.get(api).ok_or_else(|| UpstreamError::Unknown(Arc::clone(api)))?;
-        let (head, body, authorization) = request.into_parts();
-        upstream.exchange(head, body, authorization).await
+        let (head, body, presented) = request.into_parts();
+        let presented = presented.and_then(|presented| presented.to(api).cloned());
+        upstream.exchange(head, body, presented).await
     }
 
     /// Does what is due: health checks, and gauges. It is called every second or so.

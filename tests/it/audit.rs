@@ -33,8 +33,12 @@ impl Log {
         for (n, name) in
             ["li.na", "王芳", "a\"b\\c\n\u{202e}d", "🙂\u{7f}"].iter().cycle().take(20).enumerate()
         {
-            let peer =
-                Peer { addr: SocketAddr::from(([10, 0, 0, 7], 1)), listener: "main".into(), tls: false };
+            let peer = Peer {
+                addr: SocketAddr::from(([10, 0, 0, 7], 1)),
+                listener: "main".into(),
+                tls: false,
+                certificate: None,
+            };
             let mut record = audit.begin(Uuid::from_u128(n as u128), &peer).unwrap();
             record.request(&http::Method::GET, &format!("/customers/{n}?{name}"));
             record.principal(&Principal::assumed(Assumed {

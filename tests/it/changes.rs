@@ -152,3 +152,23 @@ async fn t08_a_field_that_appears_in_the_upstream_is_hidden_and_reported() {
     let records = gateway.end().await;
     assert_eq!(records[0]["unknown_fields"], json!(["new_field"]), "{}", records[0]);
 }
+
+#[tokio::test]
+async fn i24_a_leavers_key_ends_the_answer_that_is_under_way() {
+    let gate = Gate::closed();
+    let upstream = list_in_two_parts(&gate).await;
+    let gateway = Setup::before(&upstream).start().await;
+    let (ends, lasts) = (begin(&gateway, FINANCE).await, begin(&gateway, MANAGER).await);
+    let file = gateway.dir().join("fieldgate.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let without = text.replace("principal: wu.min", "disabled: true, principal: wu.min");
+    assert_ne!(text, without);
+    std::fs::write(&file, without).unwrap();
+    gateway.reloader.reload(Why::Changed).await.unwrap_or_else(|report| panic!("{}", report.to_text(false)));
+    gate.open();
+    let (whole, text) = finish(&gate, ends).await;
+    assert!(!whole && !text.contains("\"id\":200"));
+    let (whole, text) = finish(&gate, lasts).await;
+    assert!(whole && text.contains("\"id\":200"), "somebody else's answer goes on");
+    assert_eq!(gateway.get("/customers", &[FINANCE]).await.status, 401);
+}

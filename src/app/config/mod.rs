@@ -292,6 +292,8 @@ impl Config {
         };
         let certificates = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let mut all: Vec<_> = certificates.map(|tls| folder(&tls.certificate)).collect();
+        let authorities = self.identity.authorities();
+        all.extend(authorities.iter().flat_map(|authority| authority.files()).map(|file| folder(file)));
         all.extend([folder(&self.file), self.policies.clone()]);
         all.sort();
         all.dedup();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::Diagnostic;
+use crate::identity::ClientPolicy;
 use crate::policy::source::{Documents, Fields, Node, Value, Word, members, number};
 use crate::proxy::{ConnectionBounds, HeadBounds, TlsFiles};
 use crate::request::RequestBounds;
@@ -87,8 +88,14 @@ impl Reader<'_> {
         let fields = Fields::of(self.documents, node, "`tls`")?;
         let certificate = fields.required_text("certificate");
         let key = fields.required_text("key");
+        let policies = [
+            ("none", None),
+            ("optional", Some(ClientPolicy::Optional)),
+            ("required", Some(ClientPolicy::Required)),
+        ];
+        let clients = fields.choice("client_certificates", &policies).flatten();
         fields.finish();
-        Some(TlsFiles { certificate: self.path(&certificate?), key: self.path(&key?) })
+        Some(TlsFiles { certificate: self.path(&certificate?), key: self.path(&key?), clients })
     }
 
     fn admin(&self, node: &Node) -> Option<AdminConfig> {

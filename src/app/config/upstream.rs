@@ -448,7 +448,7 @@ impl Reader<'_> {
         all.iter().filter_map(pair).collect()
     }
 
-    fn header(&self, word: &Word) -> Option<HeaderName> {
+    pub(super) fn header(&self, word: &Word) -> Option<HeaderName> {
         let name = HeaderName::try_from(word.as_str()).ok();
         if name.is_none() {
             let message = format!("`{}` is not the name of a header", word.text);

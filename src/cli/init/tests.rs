@@ -52,5 +52,5 @@ fn what_it_writes_passes_check() {
     let (config, policy) = (checked.config.unwrap(), checked.policy.unwrap());
     assert_eq!(policy.set.tests.len(), 1);
     assert!(config.secrets.iter().all(|(_, source)| source.read().is_ok()));
-    assert!(config.identity.resolve().is_ok());
+    assert!(config.identity.resolve(&config.apis).is_ok());
 }

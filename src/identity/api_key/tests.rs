@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::base::ManualClock;
+use crate::base::Secret;
 use crate::identity::config::{self, StaticKey};
 use crate::identity::principal::Kind;
 use crate::identity::{NewKey, create_key, list_keys, revoke_key};

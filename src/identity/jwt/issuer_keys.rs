@@ -14,8 +14,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::base::Clock;
+use crate::identity::Tools;
 use crate::identity::config::{Algorithm, Fault, Issuer, KeySource};
 use crate::identity::unauthenticated::{TokenFault, Unauthenticated};
+use crate::telemetry::Metrics;
 
 use super::fetch::Fetcher;
 use super::jwks::{Key, KeySet};
@@ -28,28 +30,25 @@ pub(super) struct IssuerKeys {
     /// When a fetch was last begun. Held while one runs, so that there is one at a time.
     last_fetch: Arc<Mutex<Option<Duration>>>,
     tasks: TaskTracker,
+    metrics: Arc<Metrics>,
+    fetched: AtomicU64,
     refresh: Duration,
     max_age: Duration,
     cooldown: Duration,
     clock: Arc<dyn Clock>,
-    succeeded: AtomicU64,
-    failed: AtomicU64,
 }
 
 struct Held {
     keys: KeySet,
+    /// Another one for every set.
+    version: u64,
     /// Monotonic. `None`: part of the configuration, never old.
     fetched: Option<Duration>,
 }
 
 impl IssuerKeys {
-    /// `tasks` runs the fetches.
-    pub(super) fn new(
-        issuer: &Issuer,
-        path: &str,
-        clock: Arc<dyn Clock>,
-        tasks: TaskTracker,
-    ) -> Result<Arc<Self>, Fault> {
+    /// Nothing is fetched yet.
+    pub(super) fn new(issuer: &Issuer, path: &str, tools: &Tools) -> Result<Arc<Self>, Fault> {
         let fault = |message, help| Fault { path: format!("{path}.keys"), message, help };
         let (held, fetcher) = match &issuer.keys {
             KeySource::Fixed(text) => {
@@ -60,7 +59,7 @@ impl IssuerKeys {
                     let message = format!("a key of `{}` cannot be used: {why}", issuer.issuer);
                     return Err(fault(message, "RSA of 2048 bits or more, P-256, P-384 or Ed25519"));
                 }
-                (Some(Arc::new(Held { keys, fetched: None })), None)
+                (Some(Arc::new(Held { keys, version: 0, fetched: None })), None)
             }
             KeySource::Discovery | KeySource::Url(_) => (None, Some(Fetcher::new(issuer, path)?)),
         };
@@ -69,31 +68,38 @@ impl IssuerKeys {
             held: ArcSwapOption::new(held),
             fetcher,
             last_fetch: Arc::default(),
-            tasks,
+            tasks: tools.tasks.clone(),
+            metrics: Arc::clone(&tools.metrics),
+            fetched: AtomicU64::new(0),
             refresh: issuer.refresh,
             max_age: issuer.max_age,
             cooldown: issuer.cooldown,
-            clock,
-            succeeded: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            clock: Arc::clone(&tools.clock),
         }))
     }
 
-    /// The key for a token, fetched if need be.
+    /// The key for a token, fetched if need be, and the version of the set it is of.
     pub(super) async fn find(
         self: &Arc<Self>,
         id: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<Arc<Key>, Unauthenticated> {
+    ) -> Result<(Arc<Key>, u64), Unauthenticated> {
         let known = self.usable();
-        if let Some(key) = known.as_ref().and_then(|held| held.keys.find(id, algorithm)) {
-            return Ok(key);
+        let found = known.as_ref().and_then(|held| Some((held.keys.find(id, algorithm)?, held.version)));
+        if let Some(found) = found {
+            return Ok(found);
         }
         if self.fetcher.is_some() {
             self.fetch(known).await;
         }
         let held = self.usable().ok_or(Unauthenticated::Unavailable("the issuer of the token"))?;
-        Ok(held.keys.find(id, algorithm).ok_or(TokenFault::Key)?)
+        let key = held.keys.find(id, algorithm).ok_or(TokenFault::Key)?;
+        Ok((key, held.version))
+    }
+
+    /// Which set of keys is in use; `None`: there is none.
+    pub(super) fn version(&self) -> Option<u64> {
+        self.usable().map(|held| held.version)
     }
 
     /// Fetches the keys if there are none or they are old.
@@ -103,11 +109,6 @@ impl IssuerKeys {
         if due {
             self.fetch(held).await;
         }
-    }
-
-    /// How many fetches succeeded and failed since this was last asked.
-    pub(super) fn take_fetches(&self) -> (u64, u64) {
-        (self.succeeded.swap(0, Ordering::Relaxed), self.failed.swap(0, Ordering::Relaxed))
     }
 
     /// The keys, unless they are too old.
@@ -143,16 +144,15 @@ impl IssuerKeys {
     async fn fetch_now(&self, mut last: OwnedMutexGuard<Option<Duration>>, now: Duration) {
         *last = Some(now);
         let Some(fetcher) = &self.fetcher else { return };
-        match fetcher.keys(&self.issuer).await {
+        let fetched = fetcher.keys(&self.issuer).await;
+        self.metrics.key_set_fetched(fetched.is_ok());
+        match fetched {
             Ok(keys) => {
                 info!(issuer = %self.issuer, "keys of the issuer fetched");
-                self.held.store(Some(Arc::new(Held { keys, fetched: Some(now) })));
-                self.succeeded.fetch_add(1, Ordering::Relaxed);
+                let version = self.fetched.fetch_add(1, Ordering::Relaxed) + 1;
+                self.held.store(Some(Arc::new(Held { keys, version, fetched: Some(now) })));
             }
-            Err(error) => {
-                warn!(issuer = %self.issuer, %error, "keys of the issuer cannot be fetched");
-                self.failed.fetch_add(1, Ordering::Relaxed);
-            }
+            Err(error) => warn!(issuer = %self.issuer, %error, "keys of the issuer cannot be fetched"),
         }
     }
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::identity::config::Algorithm;
 
-use super::strict_json;
 use super::token::{MAX_KEY_ID, Token, decode};
+use crate::identity::strict_json;
 
 /// The usable keys of an issuer.
 pub(super) struct KeySet(Vec<Arc<Key>>);

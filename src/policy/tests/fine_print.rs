@@ -160,6 +160,7 @@ fn conditions_read_the_principal() {
         r#"ip_in(principal.ip, "10.0.0.0/8")"#,
         "principal.mfa",
         r#"principal.method == "assumed""#,
+        r#"principal.issuer == "assumed""#,
     ] {
         let plan = with(&format!("records: '{condition}', fields: {{ show: [id] }}"));
         let out = get(&plan, &me(), "GET /list", json!({ "data": [{ "id": 1 }] }));

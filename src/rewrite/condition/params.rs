@@ -74,7 +74,7 @@ impl ParamRoot {
     /// The members it has.
     pub fn members(self) -> &'static [&'static str] {
         match self {
-            Self::Principal => &["id", "name", "groups", "roles", "claims", "ip", "mfa", "method"],
+            Self::Principal => &["id", "name", "groups", "roles", "claims", "ip", "mfa", "method", "issuer"],
             Self::Request => &["method", "path", "query", "action", "resource", "time"],
         }
     }

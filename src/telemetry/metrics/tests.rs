@@ -48,7 +48,8 @@ fn touch_everything(metrics: &Metrics) {
     metrics.policy_rejected();
     metrics.connection_refused("tls");
     metrics.authentication("jwt", false);
-    metrics.key_sets_fetched(1, 0);
+    metrics.key_set_fetched(true);
+    metrics.identity_asked("introspection", true);
     metrics.audit_written("complete");
     metrics.audit_write(Duration::from_millis(1));
     metrics.audit_failed();

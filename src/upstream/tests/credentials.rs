@@ -287,7 +287,8 @@ async fn a_login_for_a_connection_is_refused_because_callers_share_connections()
     .await;
     let upstream = upstream(UpstreamConfig { credentials: Credentials::Pass, ..to(&crm) });
     for scheme in ["NTLM TlRMTVNTUAAB", "negotiate YII=", "Kerberos x"] {
-        let caller = Some(HeaderValue::from_str(scheme).unwrap());
+        let value = HeaderValue::from_str(scheme).unwrap();
+        let caller = Some(Carried::Header(http::header::AUTHORIZATION, value));
         let refused = upstream.exchange(request("GET", "/"), Outgoing::Empty, caller).await.err().unwrap();
         assert!(
             matches!(refused, UpstreamError::ConnectionBound) && refused.status() == StatusCode::FORBIDDEN
@@ -295,7 +296,7 @@ async fn a_login_for_a_connection_is_refused_because_callers_share_connections()
     }
     assert!(crm.received().is_empty());
     for _ in 0..2 {
-        let caller = Some(HeaderValue::from_static("Bearer x"));
+        let caller = Some(super::bearer());
         let answer = upstream.exchange(request("GET", "/"), Outgoing::Empty, caller).await.unwrap();
         read(answer).await.unwrap();
     }

@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::base::{Secret, SystemClock};
+use crate::identity::Carried;
 use crate::request::Outgoing;
 use crate::telemetry::Metrics;
 
@@ -42,6 +43,10 @@ fn to(scripted: &Scripted) -> UpstreamConfig {
 
 fn request(method: &str, target: &str) -> Parts {
     Request::builder().method(method).uri(target).body(()).unwrap().into_parts().0
+}
+
+fn bearer() -> Carried {
+    Carried::Header(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer caller"))
 }
 
 async fn get(upstream: &Upstream) -> Result<UpstreamResponse, UpstreamError> {
@@ -79,7 +84,7 @@ async fn sends_the_judged_request_and_nothing_of_its_own_accord() {
     let mut head = request("PUT", "/customers/%E5%90%8D?a=b%26c");
     head.headers.insert("x-kept", HeaderValue::from_static("1"));
     let body = Outgoing::Whole(Bytes::from_static(b"{\"a\":1}"));
-    let caller = HeaderValue::from_static("Bearer caller");
+    let caller = bearer();
     let answer = upstream.exchange(head, body, Some(caller)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(read(answer).await.unwrap(), b"{}");
@@ -104,7 +109,7 @@ async fn the_callers_credential_goes_on_only_where_that_is_configured() {
     let crm = Scripted::start(|_| json("{}")).await;
     for (credentials, expected) in [(Credentials::None, None), (Credentials::Pass, Some("Bearer caller"))] {
         let upstream = upstream(UpstreamConfig { credentials, ..to(&crm) });
-        let caller = Some(HeaderValue::from_static("Bearer caller"));
+        let caller = Some(bearer());
         upstream.exchange(request("GET", "/"), Outgoing::Empty, caller).await.unwrap();
         assert_eq!(crm.received().last().unwrap().header("authorization"), expected);
     }

@@ -84,7 +84,7 @@ impl Stages {
         let permit = self.plan.decide(&principal(who), operation, self.clock.now())?;
         let client = ClientFacts::of(&head, false);
         let mut applied = None;
-        if let (Some(read), Some(rule)) = (narrowing::pre_read(&permit, &head.headers)?, permit.pre_read()) {
+        if let (Some(read), Some(rule)) = (narrowing::pre_read(&permit, &head)?, permit.pre_read()) {
             let current = self.upstreams.send(&permit, read).await?;
             applied = screening::judge(&permit, rule, current).await?;
             if applied.is_none() {

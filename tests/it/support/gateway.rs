@@ -21,6 +21,7 @@ pub(crate) struct Setup {
     policy: String,
     listener: String,
     api: String,
+    identity: String,
     audit: String,
     more: String,
     clock: Arc<dyn Clock>,
@@ -98,6 +99,7 @@ impl Setup {
             policy: POLICY.to_owned(),
             listener: String::new(),
             api: String::new(),
+            identity: String::new(),
             audit: String::new(),
             more: String::new(),
             clock: Arc::new(SystemClock::new()),
@@ -134,6 +136,12 @@ impl Setup {
         self
     }
 
+    /// Adds to `identity`, such as `  issuers: …`.
+    pub(crate) fn identity(mut self, text: &str) -> Self {
+        self.identity.push_str(text);
+        self
+    }
+
     /// Adds to the audit, such as `max_in_flight: …`.
     pub(crate) fn audit(mut self, text: &str) -> Self {
         self.audit = format!(", {text}");
@@ -167,7 +175,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let Self { upstream, listener, api, audit, more, .. } = self;
+        let Self { upstream, listener, api, identity, audit, more, .. } = self;
         format!(
             "
 listeners:
@@ -181,6 +189,7 @@ identity:
     - {{ id: manager, key: {{ file: manager }}, principal: xu.lan, groups: [managers] }}
     - {{ id: finance, key: {{ file: finance }}, principal: wu.min, groups: [finance] }}
     - {{ id: nobody, key: {{ file: nobody }}, principal: nemo }}
+{identity}
 policies: policies
 audit: {{ dir: audit{audit} }}
 {more}"

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::support::{Server, Signer};
 use super::{EC, RSA, clock, with};
 use crate::base::ManualClock;
+use crate::identity::Tools;
 use crate::identity::config::{Config, Issuer, KeySource};
 use crate::identity::jwt::Tokens;
 use crate::identity::unauthenticated::{TokenFault, Unauthenticated};
+use serde_json::json;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
@@ -31,13 +31,13 @@ impl Scene {
         let clock = clock();
         let config = Config { issuers: vec![issuer], ..Config::default() };
         assert_eq!(config.faults(), []);
-        let tokens = Tokens::new(&config, Arc::new(clock.clone())).unwrap_or_else(|f| panic!("{f:?}"));
+        let tokens = Tokens::new(&config, &Tools::for_tests(&clock)).unwrap_or_else(|f| panic!("{f:?}"));
         Self { server, clock, tokens }
     }
 
     async fn judged(&self, signer: &Signer) -> Result<(), Unauthenticated> {
         let token = signer.token(&with(json!({"iss": self.server.url, "exp": super::NOW + 1_000_000})));
-        self.tokens.authenticate(&token).await.map(drop)
+        self.tokens.authenticate(&token, None).await.map(drop)
     }
 }
 
@@ -208,11 +208,6 @@ async fn an_issuer_that_was_never_reached_refuses_and_recovers() {
     scene.clock.advance(Duration::from_secs(10));
     scene.tokens.refresh_due().await;
     assert_eq!(scene.judged(&RSA).await, Ok(()));
-    assert_eq!(
-        [scene.tokens.take_fetches(), scene.tokens.take_fetches()],
-        [(1, 1), (0, 0)],
-        "for the metrics"
-    );
 }
 
 #[tokio::test]
@@ -237,4 +232,37 @@ async fn discovery_names_no_address_without_tls() {
 
 fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[tokio::test]
+async fn i24_a_remembered_token_is_over_when_it_says_so_and_when_its_key_is_withdrawn() {
+    let scene = Scene::new(|issuer| issuer.refresh = Duration::from_secs(10)).await;
+    scene.server.publish(&[&RSA]);
+    let token = |end: i64| RSA.token(&with(json!({"iss": scene.server.url, "exp": super::NOW + end})));
+    let (short, long) = (token(5), token(1_000_000));
+    let judged = async |token: &str| scene.tokens.authenticate(token, None).await;
+    let first = judged(&long).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &judged(&long).await.unwrap()), "remembered");
+    assert!(judged(&short).await.is_ok());
+    scene.clock.advance(Duration::from_secs(65));
+    assert_eq!(judged(&short).await.err(), Some(TokenFault::Expired.into()), "after its end and the skew");
+    assert!(judged(&long).await.is_ok());
+
+    scene.server.publish(&[&EC]);
+    scene.tokens.refresh_due().await;
+    assert_eq!(judged(&long).await.err(), Some(TokenFault::Key.into()), "its key is withdrawn");
+    assert_eq!(scene.judged(&EC).await, Ok(()));
+}
+
+#[tokio::test]
+async fn i11_a_remembered_token_does_not_outlive_the_age_of_the_keys() {
+    let scene = Scene::new(|issuer| issuer.max_age = Duration::from_secs(600)).await;
+    scene.server.publish(&[&RSA]);
+    assert_eq!(scene.judged(&RSA).await, Ok(()));
+    scene.server.put_raw("/keys", b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n".to_vec());
+    scene.clock.advance(Duration::from_secs(599));
+    scene.tokens.refresh_due().await;
+    assert_eq!(scene.judged(&RSA).await, Ok(()));
+    scene.clock.advance(Duration::from_secs(1));
+    assert_eq!(scene.judged(&RSA).await, UNREACHABLE);
 }

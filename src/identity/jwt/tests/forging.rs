@@ -260,7 +260,7 @@ async fn claims_of_one_token_do_not_go_with_the_signature_of_another() {
 #[tokio::test]
 async fn i20_nothing_in_a_token_gives_a_role_directly() {
     let claims = with(json!({"roles": ["hr"], "role": "hr", "principal": {"roles": ["hr"]}, "mfa": true}));
-    let subject = tokens(vec![issuer()]).authenticate(&RSA.token(&claims)).await.unwrap();
+    let subject = tokens(vec![issuer()]).authenticate(&RSA.token(&claims), None).await.unwrap();
     assert!(subject.roles.is_empty() && subject.groups.is_empty() && !subject.mfa);
     assert_eq!(fault(&with(json!({"exp": NOW - 600, "sub": "admin"}))).await, TokenFault::Expired);
 }

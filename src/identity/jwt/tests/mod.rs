@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Tokens;
 use crate::base::ManualClock;
+use crate::identity::Tools;
 use crate::identity::config::{Algorithm, Config, Issuer, KeySource};
 use crate::identity::principal::{Kind, Method, Subject};
 use crate::identity::unauthenticated::{TokenFault, Unauthenticated};
@@ -31,7 +32,7 @@ fn issuer() -> Issuer {
 fn tokens(issuers: Vec<Issuer>) -> Tokens {
     let config = Config { issuers, ..Config::default() };
     assert_eq!(config.faults(), []);
-    Tokens::new(&config, Arc::new(clock())).map_err(|faults| format!("{faults:?}")).unwrap()
+    Tokens::new(&config, &Tools::for_tests(&clock())).map_err(|faults| format!("{faults:?}")).unwrap()
 }
 
 fn claims() -> Value {
@@ -53,7 +54,7 @@ fn without(name: &str) -> Value {
 }
 
 async fn judged(token: &str) -> Result<Arc<Subject>, Unauthenticated> {
-    tokens(vec![issuer()]).authenticate(token).await
+    tokens(vec![issuer()]).authenticate(token, None).await
 }
 
 async fn refusal(token: &str) -> Unauthenticated {
@@ -101,13 +102,13 @@ async fn each_allowed_algorithm_is_checked_with_a_key_of_its_kind() {
         let mut issuer = Issuer { keys: KeySource::Fixed(jwks(&[&signer])), ..issuer() };
         issuer.algorithms = vec![algorithm];
         let only_this = tokens(vec![issuer]);
-        let good = only_this.authenticate(&signer.token(&claims())).await;
+        let good = only_this.authenticate(&signer.token(&claims()), None).await;
         assert!(good.is_ok(), "{}", algorithm.name());
 
         let mut others = self::issuer();
         others.keys = KeySource::Fixed(jwks(&[&signer]));
         others.algorithms = Algorithm::ALL.into_iter().filter(|other| *other != algorithm).collect();
-        let refused = tokens(vec![others]).authenticate(&signer.token(&claims())).await.err();
+        let refused = tokens(vec![others]).authenticate(&signer.token(&claims()), None).await.err();
         assert_eq!(refused, Some(TokenFault::Algorithm.into()), "{}", algorithm.name());
     }
 }
@@ -121,7 +122,7 @@ async fn groups_come_from_all_their_claims() {
     let claims = with(json!({
         "realm_access": {"roles": ["a", "b"]}, "https://x.example/groups": "b", "team": ["c"], "groups": ["no"],
     }));
-    let subject = tokens.authenticate(&RSA.token(&claims)).await.unwrap();
+    let subject = tokens.authenticate(&RSA.token(&claims), None).await.unwrap();
     assert_eq!(subject.groups.iter().map(|g| &**g).collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
@@ -150,7 +151,7 @@ async fn a_second_factor_is_what_the_configuration_says() {
         (json!({"acr": "urn:one"}), false),
         (json!({"mfa": true}), false),
     ] {
-        let subject = tokens.authenticate(&RSA.token(&with(claims.clone()))).await.unwrap();
+        let subject = tokens.authenticate(&RSA.token(&with(claims.clone())), None).await.unwrap();
         assert_eq!(subject.mfa, expected, "{claims}");
     }
 }
@@ -192,11 +193,11 @@ async fn i08_time_goes_on_for_a_token_that_was_good() {
     let clock = clock();
     let config = Config { issuers: vec![issuer()], ..Config::default() };
     let tokens =
-        Tokens::new(&config, Arc::new(clock.clone())).unwrap_or_else(|_| panic!("good configuration"));
+        Tokens::new(&config, &Tools::for_tests(&clock)).unwrap_or_else(|_| panic!("good configuration"));
     let token = RSA.token(&claims());
-    assert!(tokens.authenticate(&token).await.is_ok());
+    assert!(tokens.authenticate(&token, None).await.is_ok());
     clock.advance(Duration::from_secs(360));
-    assert_eq!(tokens.authenticate(&token).await.err(), Some(TokenFault::Expired.into()));
+    assert_eq!(tokens.authenticate(&token, None).await.err(), Some(TokenFault::Expired.into()));
 }
 
 #[tokio::test]
@@ -235,18 +236,18 @@ async fn i10_each_issuers_keys_open_its_own_tokens_only() {
     let other = Issuer { keys: KeySource::Fixed(jwks(&[&OTHER_RSA])), ..Issuer::new(second, "crm") };
     let tokens = tokens(vec![issuer(), other]);
     let as_second = with(json!({ "iss": second }));
-    assert!(tokens.authenticate(&OTHER_RSA.token(&as_second)).await.is_ok());
+    assert!(tokens.authenticate(&OTHER_RSA.token(&as_second), None).await.is_ok());
     for token in [RSA.token(&as_second), OTHER_RSA.token(&claims())] {
-        assert_eq!(tokens.authenticate(&token).await.err(), Some(TokenFault::Signature.into()));
+        assert_eq!(tokens.authenticate(&token, None).await.err(), Some(TokenFault::Signature.into()));
     }
-    let subject = tokens.authenticate(&OTHER_RSA.token(&as_second)).await.unwrap();
+    let subject = tokens.authenticate(&OTHER_RSA.token(&as_second), None).await.unwrap();
     assert_eq!((&*subject.issuer, &*subject.id), (second, "u7"), "the same subject of another issuer");
 }
 
 #[tokio::test]
 async fn i19_without_issuers_every_token_is_refused() {
-    let tokens = Tokens::none(Arc::new(clock()));
-    assert_eq!(tokens.authenticate(&RSA.token(&claims())).await.err(), Some(TokenFault::Issuer.into()));
+    let tokens = Tokens::none(&Tools::for_tests(&clock()));
+    assert_eq!(tokens.authenticate(&RSA.token(&claims()), None).await.err(), Some(TokenFault::Issuer.into()));
 }
 
 #[tokio::test]
@@ -262,7 +263,7 @@ fn i12_weak_keys_in_the_configuration_refuse_the_start() {
             issuers: vec![Issuer { keys: KeySource::Fixed(fixed), ..issuer() }],
             ..Config::default()
         };
-        let faults = Tokens::new(&config, Arc::new(clock())).err();
+        let faults = Tokens::new(&config, &Tools::for_tests(&clock())).err();
         faults.map(|faults| (faults[0].path.clone(), faults[0].message.clone()))
     };
     let n = |bytes: usize, top: u8| {
@@ -301,4 +302,20 @@ fn i12_weak_keys_in_the_configuration_refuse_the_start() {
         }
     }
     assert!(weak(json!("text")).is_some());
+}
+
+#[tokio::test]
+async fn s17_a_token_bound_to_a_certificate_is_good_with_that_alone_and_is_not_remembered() {
+    let print = [7_u8; 32];
+    let token = RSA.token(&with(json!({"cnf": {"x5t#S256": b64(print)}})));
+    let tokens = tokens(vec![issuer()]);
+    for _ in 0..2 {
+        assert!(tokens.authenticate(&token, Some(&print)).await.is_ok());
+        for other in [None, Some(&[8; 32])] {
+            let refused = tokens.authenticate(&token, other).await.err();
+            assert_eq!(refused, Some(TokenFault::Bound.into()));
+        }
+    }
+    let both = RSA.token(&with(json!({"cnf": {"x5t#S256": b64(print), "jkt": "x"}})));
+    assert_eq!(tokens.authenticate(&both, Some(&print)).await.err(), Some(TokenFault::Bound.into()));
 }

@@ -1,6 +1,9 @@
 //! What the deployment says about callers. `app` fills these types from `fieldgate.yaml`; nothing here reads files
 //! except the CA and the key files that an issuer names.
 
+mod check;
+mod methods;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +15,14 @@ use serde::{Deserialize, Serialize};
 use crate::base::Secret;
 
 use super::key_text;
-use super::principal::Kind;
+use super::principal::{Kind, Method, Subject};
+
+pub use methods::{
+    CertificateAuthority, CertificateName, FrontProxy, Introspection, PasswordUser, Passwords, Throttle,
+    TokenCarrier, VendorTokens,
+};
+
+pub(super) use check::is_trust_domain;
 
 /// Who may call, and how they say who they are.
 pub struct Config {
@@ -22,6 +32,16 @@ pub struct Config {
     pub stored_keys: StoredKeys,
     /// Issuers whose JWTs are accepted.
     pub issuers: Vec<Issuer>,
+    /// Authorities over client certificates.
+    pub authorities: Vec<CertificateAuthority>,
+    /// HTTP Basic.
+    pub passwords: Option<Passwords>,
+    /// Where opaque tokens are asked about.
+    pub introspection: Option<Introspection>,
+    /// Proxies in front that say who is calling.
+    pub front_proxies: Vec<FrontProxy>,
+    /// Systems behind whose own tokens are taken.
+    pub vendors: Vec<VendorTokens>,
     /// Peers whose `X-Forwarded-For` counts. The caller's address is the right-most one in it that is not itself in
     /// this list.
     pub trusted_proxies: Vec<IpNet>,
@@ -93,6 +113,7 @@ pub struct KeyOwner {
 }
 
 /// An issuer whose JWTs are accepted (OpenID Connect, RFC 9068).
+#[derive(Clone)]
 pub struct Issuer {
     /// Exactly what tokens say in `iss`.
     pub issuer: Arc<str>,
@@ -119,6 +140,7 @@ pub struct Issuer {
 }
 
 /// Where an issuer's keys come from.
+#[derive(Clone)]
 pub enum KeySource {
     /// From `<issuer>/.well-known/openid-configuration`, and the `jwks_uri` there.
     Discovery,
@@ -177,12 +199,39 @@ pub struct Fault {
     pub help: &'static str,
 }
 
+impl KeyOwner {
+    /// The subject that a credential of this owner stands for.
+    pub(super) fn subject(&self, method: Method, credential: Option<Arc<str>>) -> Subject {
+        let mut claims = self.claims.clone();
+        if !self.scopes.is_empty() {
+            claims.insert("scopes".to_owned(), serde_json::Value::from(self.scopes.clone()));
+        }
+        Subject {
+            issuer: self.issuer.as_deref().unwrap_or(KEYS).into(),
+            id: self.principal.as_str().into(),
+            name: self.name.as_deref().map(Into::into),
+            kind: self.kind,
+            groups: self.groups.iter().map(|g| g.as_str().into()).collect(),
+            roles: self.roles.iter().map(|r| r.as_str().into()).collect(),
+            claims,
+            mfa: self.mfa,
+            method,
+            credential,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             keys: Vec::new(),
             stored_keys: StoredKeys::default(),
             issuers: Vec::new(),
+            authorities: Vec::new(),
+            passwords: None,
+            introspection: None,
+            front_proxies: Vec::new(),
+            vendors: Vec::new(),
             trusted_proxies: Vec::new(),
             refused_query_parameters: CREDENTIAL_PARAMETERS.iter().map(|&name| name.to_owned()).collect(),
             max_credential_bytes: 16 * 1024,
@@ -276,6 +325,7 @@ impl Config {
                 ));
             }
         }
+        self.check_methods(&mut faults);
         faults
     }
 
@@ -370,6 +420,9 @@ pub(super) fn check_url(url: &str, allow_plain_http: bool) -> Result<http::Uri, 
 fn fault(path: String, message: String, help: &'static str) -> Fault {
     Fault { path, message, help }
 }
+
+/// Who vouches where the gateway itself does.
+const KEYS: &str = "keys";
 
 /// Shorter keys are guessed.
 const MIN_STATIC_KEY: usize = 8;

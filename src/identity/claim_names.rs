@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::identity::config::ClaimNames;
+use super::config::ClaimNames;
 
 /// The claims of one issuer, compiled.
 pub(super) struct Names {
