@@ -16,3 +16,5 @@ mod stages;
 mod streaming;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upstreams;
