@@ -14,6 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use crate::audit::AuditLog;
 use crate::identity::Peer;
 use crate::proxy::{Handler, Violation};
 use crate::telemetry::Metrics;
@@ -24,12 +25,13 @@ pub use status::{Loaded, Reload, Status};
 pub struct Admin {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
+    audit: AuditLog,
 }
 
 impl Admin {
     /// What it shows.
-    pub fn new(metrics: Arc<Metrics>, status: Arc<Status>) -> Self {
-        Self { metrics, status }
+    pub fn new(metrics: Arc<Metrics>, status: Arc<Status>, audit: AuditLog) -> Self {
+        Self { metrics, status, audit }
     }
 
     fn page(&self, method: &Method, path: &str, violation: Option<Violation>) -> Page {
@@ -42,7 +44,7 @@ impl Admin {
         match path {
             "/healthz" => Page::text(StatusCode::OK, "ok\n"),
             "/ready" => {
-                let (ready, state) = self.status.describe();
+                let (ready, state) = self.status.describe(self.audit.ensure_writable());
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 Page { status, kind: "application/json", body: format!("{state:#}\n") }
             }
@@ -100,25 +102,37 @@ impl Page {
 mod tests {
     use jiff::Timestamp;
 
+    use crate::audit::{Settings, Sync};
+    use crate::base::SystemClock;
+
     use super::*;
 
-    fn admin() -> Admin {
-        Admin::new(Arc::new(Metrics::new()), Arc::default())
-    }
-
-    fn status(method: &Method, path: &str) -> StatusCode {
-        admin().page(method, path, None).status
+    fn admin(dir: &std::path::Path) -> Admin {
+        let settings = Settings {
+            dir: dir.to_owned(),
+            segment_bytes: 1 << 20,
+            sync: Sync::Never,
+            max_in_flight: 10,
+            key: None,
+        };
+        let metrics = Arc::new(Metrics::new());
+        let (audit, _) =
+            AuditLog::open(settings, Arc::new(SystemClock::new()), Arc::clone(&metrics)).unwrap();
+        Admin::new(metrics, Arc::default(), audit)
     }
 
     #[test]
     fn there_are_three_pages() {
+        let dir = tempfile::tempdir().unwrap();
+        let admin = admin(dir.path());
+        let status = |method: &Method, path: &str| admin.page(method, path, None).status;
         assert_eq!(status(&Method::GET, "/healthz"), StatusCode::OK);
         assert_eq!(status(&Method::GET, "/metrics"), StatusCode::OK);
         assert_eq!(status(&Method::GET, "/"), StatusCode::NOT_FOUND);
         assert_eq!(status(&Method::GET, "/metrics/"), StatusCode::NOT_FOUND);
         assert_eq!(status(&Method::POST, "/metrics"), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(
-            admin().page(&Method::GET, "/metrics", Some(Violation::Host)).status,
+            admin.page(&Method::GET, "/metrics", Some(Violation::Host)).status,
             StatusCode::BAD_REQUEST
         );
     }
@@ -135,7 +149,8 @@ mod tests {
 
     #[test]
     fn it_is_ready_with_a_policy_until_it_drains_and_tells_of_a_failed_reload() {
-        let admin = admin();
+        let dir = tempfile::tempdir().unwrap();
+        let admin = admin(dir.path());
         assert_eq!(admin.page(&Method::GET, "/ready", None).status, StatusCode::SERVICE_UNAVAILABLE);
         let now = Timestamp::UNIX_EPOCH;
         admin.status.loaded(Loaded { version: "abc".into(), at: now });
@@ -146,6 +161,7 @@ mod tests {
         assert_eq!(body["policy"]["version"], "abc");
         assert_eq!(body["last_reload"]["result"], "failure");
         assert_eq!(body["last_reload"]["reason"], "policies/roles.yaml:3:5: unknown label `contct`");
+        assert_eq!(body["audit"], serde_json::json!({ "writable": true }));
         admin.status.draining();
         assert_eq!(admin.page(&Method::GET, "/ready", None).status, StatusCode::SERVICE_UNAVAILABLE);
     }

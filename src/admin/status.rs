@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::audit::AuditError;
+
 /// The policy in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
@@ -48,18 +50,29 @@ impl Status {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is ready, and why.
-    pub fn describe(&self) -> (bool, Value) {
+    /// Whether it is ready, and why; `audit` is what stands against writing records.
+    pub fn describe(&self, audit: Result<(), AuditError>) -> (bool, Value) {
         let draining = self.draining.load(Ordering::Relaxed);
         let (loaded, reload) = self.policy().clone();
-        let ready = loaded.is_some() && !draining;
+        let ready = loaded.is_some() && !draining && audit.is_ok();
         let policy =
             loaded.map(|loaded| json!({ "version": *loaded.version, "loaded_at": loaded.at.to_string() }));
         let reload = reload.map(|reload| match reload.failure {
             None => json!({ "at": reload.at.to_string(), "result": "success" }),
             Some(reason) => json!({ "at": reload.at.to_string(), "result": "failure", "reason": reason }),
         });
-        (ready, json!({ "ready": ready, "draining": draining, "policy": policy, "last_reload": reload }))
+        let audit = match audit {
+            Ok(()) => json!({ "writable": true }),
+            Err(error) => json!({ "writable": false, "reason": error.to_string() }),
+        };
+        let state = json!({
+            "ready": ready,
+            "draining": draining,
+            "audit": audit,
+            "policy": policy,
+            "last_reload": reload,
+        });
+        (ready, state)
     }
 
     fn policy(&self) -> MutexGuard<'_, (Option<Loaded>, Option<Reload>)> {

@@ -25,4 +25,4 @@ pub use matrix::{
     About, ActionMark, Cell, Column, Group, Mark, Matrix, MatrixScope, Note, Row, Section, matrix,
 };
 pub use schema::POLICY_SCHEMA;
-pub use trial::{Caller, Refusal, Screened, admit, screen};
+pub use trial::{Admitted, Caller, Refusal, Screened, admit, admitted, screen};

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::identity::{Assumed, Principal};
 use crate::policy::{Denial, Permit, Plan};
-use crate::request::{Applied, Refused, RequestBounds, apply};
+use crate::request::{Applied, Outgoing, Refused, RequestBounds, apply};
 use crate::rewrite::condition::Params;
 use crate::rewrite::{Counts, Cut, RewritePlan, Rewriter};
 
@@ -85,6 +85,19 @@ pub struct Screened {
     pub cut: Option<Cut>,
 }
 
+/// A request that may be sent, as it would reach the upstream.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// The decision.
+    pub permit: Permit,
+    /// Its method.
+    pub method: http::Method,
+    /// Its path and query.
+    pub target: String,
+    /// Its body.
+    pub body: Bytes,
+}
+
 /// Decides a request, also what its query and body may name. `before` is what the upstream answers to the read that
 /// comes before a write under a condition.
 pub fn admit(
@@ -94,6 +107,17 @@ pub fn admit(
     before: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<Permit, Refusal> {
+    admitted(plan, principal, request, before, now).map(|admitted| admitted.permit)
+}
+
+/// The same, with what would be sent.
+pub fn admitted(
+    plan: &Plan,
+    principal: &Principal,
+    request: Request<Bytes>,
+    before: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<Admitted, Refusal> {
     let (head, body) = request.into_parts();
     let judged = plan.needs_body(&head).then(|| body.clone());
     let operation = plan.operation(&head, judged).map_err(Refusal::Denied)?;
@@ -113,10 +137,17 @@ pub fn admit(
     };
     let request = Request::from_parts(head, Full::new(body));
     // The body is here already, so nothing is waited for.
-    match apply(&permit, applied.as_ref(), request, &RequestBounds::default()).now_or_never() {
-        Some(Ok(_)) | None => Ok(permit),
-        Some(Err(refused)) => Err(Refusal::Refused(refused)),
-    }
+    let request = apply(&permit, applied.as_ref(), request, &RequestBounds::default())
+        .now_or_never()
+        .unwrap_or(Err(Refused::NotJudged))
+        .map_err(Refusal::Refused)?;
+    let (head, body, _) = request.into_parts();
+    let body = match body {
+        Outgoing::Whole(body) => body,
+        // A public route's body is passed as it comes, and nobody looks at it here.
+        Outgoing::Empty | Outgoing::Passing(_) => Bytes::new(),
+    };
+    Ok(Admitted { permit, method: head.method, target: head.uri.to_string(), body })
 }
 
 /// Rewrites an answer as it would be served.

@@ -53,7 +53,7 @@ fn checked(
 }
 
 /// Reads the policy of a configuration to be served, with the deployment's own keys.
-pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
+fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     let mut report = Report::default();
     let mut keys = Keys::default();
     for (name, source) in &config.secrets {
@@ -190,8 +190,30 @@ pub(super) fn identity(
         .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
 }
 
+/// What the files say, ready to be put in force.
+pub(super) struct Prepared {
+    pub(super) config: Config,
+    pub(super) plan: Arc<Plan>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) warnings: Report,
+}
+
+/// Reads a configuration and its policy. With a large policy this takes seconds, also to drop what was read: it belongs
+/// on a thread that serves nobody.
+pub(super) fn prepare(file: &Path) -> Result<Prepared, Report> {
+    let (config, report) = Config::load(file);
+    config.map_or(Err(report), prepare_policy)
+}
+
+/// Reads the policy of a configuration.
+pub(super) fn prepare_policy(config: Config) -> Result<Prepared, Report> {
+    let (policy, warnings) = policy(&config)?;
+    let vocabulary = vocabulary(&config, &policy);
+    Ok(Prepared { config, plan: plan(policy)?, vocabulary, warnings })
+}
+
 /// The plan of a policy that was loaded to be served.
-pub(super) fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
+fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
     match policy.plan {
         Some(plan) => Ok(Arc::new(plan)),
         None => Err(policy.report),
@@ -201,13 +223,13 @@ pub(super) fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
 /// Everything that decides about requests.
 pub(super) fn snapshot(
     config: Config,
-    policy: Loaded,
+    plan: Arc<Plan>,
     store: &Store,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<Snapshot, Report> {
     Ok(Snapshot {
-        plan: plan(policy)?,
+        plan,
         upstreams: upstreams(&config.apis, clock, metrics)?,
         identity: Arc::new(identity(config.identity, store, clock)?),
         bounds: config.bounds.request,
@@ -216,7 +238,7 @@ pub(super) fn snapshot(
 }
 
 /// The names that may become labels of metrics.
-pub(super) fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
+fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
     let mut vocabulary = Vocabulary::default();
     vocabulary.listeners.extend(config.listeners.iter().map(|listener| Arc::clone(&listener.name)));
     vocabulary.listeners.insert("admin".into());

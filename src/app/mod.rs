@@ -7,6 +7,7 @@ pub mod config;
 
 mod load;
 mod reload;
+mod sockets;
 mod watch;
 
 use std::future::Future;
@@ -31,6 +32,7 @@ use config::{AccessLogConfig, AuditConfig, Config, ListenerConfig, StoreConfig, 
 
 pub use load::{Checked, check, check_text};
 pub use reload::{Reloader, Why};
+pub use sockets::Sockets;
 
 /// A gateway whose listeners are bound.
 pub struct App {
@@ -47,32 +49,37 @@ pub struct App {
 
 impl App {
     /// Builds everything that a configuration describes and binds its listeners, or says all that is in the way.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Report> {
+    /// `sockets` are those that were opened for it already.
+    pub async fn start(
+        config: Config,
+        sockets: Sockets,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Report> {
         let status = Arc::<Status>::default();
-        let (policy, warnings) = load::policy(&config)?;
+        let load::Prepared { config, plan, vocabulary, warnings } = load::prepare_policy(config)?;
         let certificates = certificates(&config.listeners)?;
         let store = open_store(&config.store).await?;
         let (audit, opened) = open_audit(&config.audit, &clock, &metrics)?;
         tell_of_the_audit(&opened);
         let access = open_access(config.logs.access.as_ref(), &metrics)?;
-        let bound = Bound::of(&config, &certificates).await?;
+        let bound = Bound::of(&config, &certificates, sockets).await?;
         let (drain, files) = (config.drain, reload::Files::of(&config));
-        let vocabulary = load::vocabulary(&config, &policy);
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(config, policy, &store, &clock, &metrics)?;
+        let snapshot = load::snapshot(config, plan, &store, &clock, &metrics)?;
+        let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             limits,
             audit,
             access,
-            metrics: Arc::clone(&metrics),
+            metrics,
             clock,
         });
         let certificates = certificates.into_iter().flatten().collect();
         let reloader =
             Reloader::new(Arc::clone(&gateway), Arc::clone(&status), store.clone(), certificates, files);
         reloader.in_force(&vocabulary);
-        let admin = Arc::new(Admin::new(metrics, Arc::clone(&status)));
         Ok(Self {
             gateway,
             callers: bound.callers,
@@ -152,14 +159,19 @@ struct Bound {
 
 impl Bound {
     /// Binds them; `certificates` are those of the listeners, in their order.
-    async fn of(config: &Config, certificates: &[Option<Arc<Certificate>>]) -> Result<Self, Report> {
+    async fn of(
+        config: &Config,
+        certificates: &[Option<Arc<Certificate>>],
+        mut sockets: Sockets,
+    ) -> Result<Self, Report> {
         let mut report = Report::default();
         let mut bound = Self { callers: Vec::new(), operators: None, addresses: Vec::new() };
         for (listener, certificate) in config.listeners.iter().zip(certificates) {
             let tls = certificate.as_ref().map(|certificate| certificate.server_config(listener.http2));
             let bounds = config.bounds.connection.clone();
             let name = Arc::clone(&listener.name);
-            match Listener::bind(name, listener.address, tls, listener.http2, bounds).await {
+            let handed = sockets.take(listener.address);
+            match Listener::bind(name, listener.address, handed, tls, listener.http2, bounds).await {
                 Ok(socket) => {
                     bound.note(&listener.name, &socket);
                     bound.callers.push(socket);
@@ -170,7 +182,8 @@ impl Bound {
         if let Some(admin) = &config.admin {
             let (name, bounds) =
                 (Arc::<str>::from("admin"), ConnectionBounds { connections: 64, ..Default::default() });
-            match Listener::bind(Arc::clone(&name), admin.address, None, false, bounds).await {
+            let handed = sockets.take(admin.address);
+            match Listener::bind(Arc::clone(&name), admin.address, handed, None, false, bounds).await {
                 Ok(socket) => {
                     bound.note(&name, &socket);
                     bound.operators = Some(socket);
@@ -178,6 +191,7 @@ impl Bound {
                 Err(error) => report.push(unbound(admin.address, &error, &admin.place)),
             }
         }
+        sockets.left_over().for_each(|complaint| report.push(complaint));
         if report.has_errors() { Err(report) } else { Ok(bound) }
     }
 
@@ -232,12 +246,7 @@ async fn open_limits(
     metrics: &Arc<Metrics>,
 ) -> Result<Limits, Report> {
     let watching = Arc::clone(metrics);
-    let watcher = move |notice: &Notice| {
-        watching.limit_warned(&notice.limit);
-        if notice.amount > 0 {
-            watching.limit_used(&notice.limit, notice.used as f64 / notice.amount as f64);
-        }
-    };
+    let watcher = move |notice: &Notice| watching.limit_warned(&notice.limit);
     let opened =
         Limits::open(limits::Config::default(), Some(store.clone()), Arc::clone(clock), watcher).await;
     opened.map_err(|error| only(Diagnostic::error("store", error.to_string())))

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_two_readers_could_understand_differently_is_not_canonical() {
+    fn a10_a_line_that_two_readers_could_understand_differently_is_not_canonical() {
         let (mut out, mut chain) = (Vec::new(), Chain::GENESIS);
         // What only somebody who forges a chain would write, with hashes that fit.
         chain.seal_raw(&mut out, "{\"a\":\"x\",\"a\":\"y\"}");

@@ -155,7 +155,7 @@ impl AuditLog {
         let (opened, start) = compare(found);
         let mut writer = Writer::new(queue.clone(), medium, &start, &settings).map_err(failed)?;
         writer.start(&start).map_err(failed)?;
-        queue.set_writable(true, 0);
+        queue.writable(0);
         let ended = Ended(queue.clone());
         let run = move || {
             // Dropped after the writer and its files, also if it panics.
@@ -182,12 +182,7 @@ impl AuditLog {
         }
     }
 
-    /// Whether records can be written. While they cannot, protected requests must be refused.
-    pub fn is_writable(&self) -> bool {
-        self.queue.is_writable()
-    }
-
-    /// An error while records cannot be written: what a protected request is refused with.
+    /// An error while records cannot be written, which says why: protected requests are refused meanwhile.
     pub fn ensure_writable(&self) -> Result<(), AuditError> {
         self.queue.ensure_writable()
     }

@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 use tracing::error;
 
@@ -24,7 +25,8 @@ pub(super) struct Queue {
     wake: Condvar,
     slots: AtomicUsize,
     max_in_flight: usize,
-    writable: AtomicBool,
+    /// Why records cannot be written now; nothing while they can.
+    failure: ArcSwapOption<AuditError>,
     suppressed: AtomicU64,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
@@ -84,7 +86,7 @@ impl Queue {
             wake: Condvar::new(),
             slots: AtomicUsize::new(0),
             max_in_flight,
-            writable: AtomicBool::new(false),
+            failure: ArcSwapOption::from_pointee(AuditError::Closed),
             suppressed: AtomicU64::new(0),
             clock,
             metrics,
@@ -107,12 +109,12 @@ impl Queue {
         Ok(Slot(self.clone()))
     }
 
-    pub(super) fn is_writable(&self) -> bool {
-        self.writable.load(Ordering::Acquire)
-    }
-
+    /// The last failure, while records cannot be written.
     pub(super) fn ensure_writable(&self) -> Result<(), AuditError> {
-        if self.is_writable() { Ok(()) } else { Err(AuditError::Write("earlier writes failed".into())) }
+        match &*self.failure.load() {
+            None => Ok(()),
+            Some(error) => Err(AuditError::clone(error)),
+        }
     }
 
     /// A request is refused without a record.
@@ -164,10 +166,18 @@ impl Queue {
         Taken::Entries { rotate: std::mem::take(&mut state.rotate) }
     }
 
-    /// Says whether records can be written and how many wait; gives whether that is a change.
-    pub(super) fn set_writable(&self, writable: bool, waiting: usize) -> bool {
-        self.metrics.audit_state(writable, waiting);
-        self.writable.swap(writable, Ordering::AcqRel) != writable
+    /// Records can be written, and so many wait.
+    pub(super) fn writable(&self, waiting: usize) {
+        self.metrics.audit_state(true, waiting);
+        if self.failure.load().is_some() {
+            self.failure.store(None);
+        }
+    }
+
+    /// Records cannot be written, and so many wait; gives whether that is news.
+    pub(super) fn not_writable(&self, error: AuditError, waiting: usize) -> bool {
+        self.metrics.audit_state(false, waiting);
+        self.failure.swap(Some(Arc::new(error))).is_none()
     }
 
     pub(super) fn take_suppressed(&self) -> u64 {
@@ -184,7 +194,7 @@ impl Queue {
 
     /// The writer is gone: nothing can be recorded any more. Those who wait for an entry are told by its drop.
     pub(super) fn ended(&self) {
-        self.set_writable(false, 0);
+        self.not_writable(AuditError::Closed, 0);
         let (entries, waiting) = {
             let mut state = self.lock();
             state.closed = true;

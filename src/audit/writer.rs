@@ -315,7 +315,7 @@ impl Writer {
             Ok(()) if self.syncer.failed() => self.unsafe_end = true,
             Ok(()) => {
                 self.unsafe_end = false;
-                self.queue.set_writable(true, self.backlog.len());
+                self.queue.writable(self.backlog.len());
             }
         }
     }
@@ -360,7 +360,8 @@ impl Writer {
     }
 
     fn not_writable(&mut self, error: &io::Error) {
-        if self.queue.set_writable(false, self.backlog.len()) {
+        let told = AuditError::Write(error.to_string().into());
+        if self.queue.not_writable(told, self.backlog.len()) {
             error!(%error, "audit log cannot be written: protected requests are refused");
         }
         self.queue.metrics.audit_failed();

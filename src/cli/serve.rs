@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::config::{Config, LogsConfig};
-use crate::app::{App, Reloader, Why};
+use crate::app::{App, Reloader, Sockets, Why};
 use crate::base::{Clock, Report, Severity, SystemClock};
 use crate::telemetry::{LogFormat, LogSettings, Logs, Metrics, Target};
 
@@ -31,6 +31,10 @@ pub(super) fn run_file(
     file: &Path,
     ready: impl FnOnce(&App, &[Arc<str>]) -> std::io::Result<()>,
 ) -> anyhow::Result<ExitCode> {
+    let sockets = match Sockets::from_environment() {
+        Ok(sockets) => sockets,
+        Err(report) => return refused(&report),
+    };
     let (config, report) = Config::load(file);
     let Some(config) = config else { return refused(&report) };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -40,7 +44,7 @@ pub(super) fn run_file(
         .enable_all()
         .build()
         .context("cannot start the threads that serve")?;
-    let served = runtime.block_on(serve(config, clock, metrics, &logs, ready));
+    let served = runtime.block_on(serve(config, sockets, clock, metrics, &logs, ready));
     match served? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(report) => refused(&report),
@@ -49,6 +53,7 @@ pub(super) fn run_file(
 
 async fn serve(
     config: Config,
+    sockets: Sockets,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     logs: &Logs,
@@ -58,7 +63,7 @@ async fn serve(
     let signals = Signals::new().context("cannot take signals")?;
     let tls: Vec<_> =
         config.listeners.iter().filter(|l| l.tls.is_some()).map(|l| Arc::clone(&l.name)).collect();
-    let app = match App::start(config, clock, metrics).await {
+    let app = match App::start(config, sockets, clock, metrics).await {
         Ok(app) => app,
         Err(report) => return Ok(Err(report)),
     };

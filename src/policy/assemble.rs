@@ -11,14 +11,19 @@ use crate::rewrite::{
 };
 
 use super::compile::writes_one;
-use super::model::{PermissionId, PermissionTable, ResourceId, ResourceTable, RoleId, RouteTable, Tables};
+use super::model::{
+    PermissionId, PermissionTable, ResourceId, ResourceTable, RoleId, RouteTable, RowColumns, Tables,
+};
 use super::operation::Action;
-use super::permit::{LimitRule, LimitUnit, QueryFields, QueryRule, UneditableRule, WriteRule};
+use super::permit::{LimitRule, LimitUnit, Meaning, QueryFields, QueryRule, UneditableRule, WriteRule};
+use super::rows::RowRights;
 
 /// The rights of a set of roles on one route.
 #[derive(Debug)]
 pub(super) struct Rights {
     pub(super) rewrite: Arc<RewritePlan>,
+    /// Makes that plan anew where the request names the columns.
+    pub(super) rows: Option<RowRights>,
     pub(super) write: Option<Arc<WriteRule>>,
     pub(super) query: Arc<QueryRule>,
     /// Releases the record before a write, read by the route's reader.
@@ -38,7 +43,9 @@ pub(super) fn assemble(
 ) -> Option<Rights> {
     let (action, resource) = route.about.as_ref()?;
     let all = tables.permissions_of(roles);
-    let permissions: Vec<_> = tables.about(&all, *resource, action).collect();
+    let subjects: Vec<Subject<'_>> =
+        route.resources().into_iter().map(|id| (id, tables.about(&all, id, action).collect())).collect();
+    let permissions: Vec<_> = subjects.iter().flat_map(|(_, permissions)| permissions).copied().collect();
     if permissions.is_empty() {
         return None;
     }
@@ -49,13 +56,18 @@ pub(super) fn assemble(
         // A condition that cannot be judged before the write is not met.
         Err(NoReader) => return None,
     };
-    let rules = side.rules(*resource, &permissions);
-    let conditional = permissions.iter().all(|permission| permission.when.is_some());
-    let limits = limits(tables, roles, action, *resource);
+    let rules = side.rules(&subjects);
+    // Of some type there may be records that are not released.
+    let conditional = subjects
+        .iter()
+        .any(|(_, permissions)| permissions.iter().all(|permission| permission.when.is_some()));
+    let limits = limits(tables, roles, route, action);
+    let (rewrite, rows) = rewrite_plan(route, &subjects, rules, conditional, &limits);
     Some(Rights {
-        rewrite: Arc::new(rewrite_plan(route, rules, conditional, &limits)),
+        rewrite: Arc::new(rewrite),
+        rows,
         write: write_rule(&side, route, table, &permissions, pre_read.is_some()).map(Arc::new),
-        query: Arc::new(query_rule(&side, route, *resource, &permissions)),
+        query: Arc::new(query_rule(&side, route, &subjects)),
         pre_read,
         limits,
         rules: permissions
@@ -77,6 +89,9 @@ pub(super) fn assemble(
     })
 }
 
+/// A resource of the route's records, and the permissions on it.
+type Subject<'t> = (ResourceId, Vec<&'t PermissionTable>);
+
 /// What all rules of one plan have in common.
 struct Side<'t> {
     tables: &'t Tables,
@@ -88,18 +103,19 @@ struct Side<'t> {
 // === record rules ===
 
 impl Side<'_> {
-    /// The rule of the route's resource, then those of all resources that its records may hold.
-    fn rules(&self, resource: ResourceId, permissions: &[&PermissionTable]) -> Vec<RecordRule> {
+    /// The rules of the route's resources, then those of all resources that its records may hold.
+    fn rules(&self, subjects: &[Subject<'_>]) -> Vec<RecordRule> {
         // Related records are judged by `read`, so a resource may need two rules: as the route's own and as related.
-        let mut related: BTreeMap<ResourceId, RuleId> = BTreeMap::new();
-        let mut waiting: Vec<ResourceId> = Vec::new();
+        let mut related = Related { first: subjects.len(), ids: BTreeMap::new(), waiting: Vec::new() };
         let mut rules = Vec::new();
-        rules.extend(self.rule(resource, permissions, &mut related, &mut waiting));
+        for (resource, permissions) in subjects {
+            rules.extend(self.rule(*resource, permissions, &mut related));
+        }
         let mut next = 0;
-        while let Some(id) = waiting.get(next).copied() {
+        while let Some(id) = related.waiting.get(next).copied() {
             next += 1;
             let permissions = self.related(id);
-            rules.extend(self.rule(id, &permissions, &mut related, &mut waiting));
+            rules.extend(self.rule(id, &permissions, &mut related));
         }
         rules
     }
@@ -118,20 +134,13 @@ impl Side<'_> {
         &self,
         resource: ResourceId,
         permissions: &[&PermissionTable],
-        related: &mut BTreeMap<ResourceId, RuleId>,
-        waiting: &mut Vec<ResourceId>,
+        related: &mut Related,
     ) -> Option<RecordRule> {
         let table = self.tables.resources.get(resource)?;
         let relations = table
             .relations
             .iter()
-            .map(|(path, target)| {
-                let id = *related.entry(*target).or_insert_with(|| {
-                    waiting.push(*target);
-                    RuleId(waiting.len())
-                });
-                (path.clone(), RuleRef::Fixed(id))
-            })
+            .map(|(path, target)| (path.clone(), RuleRef::Fixed(related.id(*target))))
             .collect();
         Some(RecordRule {
             name: table.name.clone(),
@@ -139,8 +148,8 @@ impl Side<'_> {
             grants: permissions.iter().map(|permission| grant(permission)).collect(),
             guards: self.guards(resource).cloned().collect(),
             relations,
-            embedded: Vec::new(),
-            pairs: Vec::new(),
+            embedded: table.embedded.clone(),
+            pairs: table.pairs.clone(),
         })
     }
 
@@ -154,6 +163,23 @@ impl Side<'_> {
     /// Whether a guard that is not met hides a place or something in it.
     fn guarded(&self, resource: ResourceId, path: &Path) -> bool {
         self.guards(resource).any(|selectors| !wholly_shown(selectors, path))
+    }
+}
+
+/// The rules of related records: their numbers, and those still to be made.
+struct Related {
+    /// The number of the first one.
+    first: usize,
+    ids: BTreeMap<ResourceId, RuleId>,
+    waiting: Vec<ResourceId>,
+}
+
+impl Related {
+    fn id(&mut self, resource: ResourceId) -> RuleId {
+        *self.ids.entry(resource).or_insert_with(|| {
+            self.waiting.push(resource);
+            RuleId(self.first + self.waiting.len() - 1)
+        })
     }
 }
 
@@ -188,11 +214,12 @@ fn wholly_shown(selectors: &[Selector], path: &Path) -> bool {
 
 fn rewrite_plan(
     route: &RouteTable,
+    subjects: &[Subject<'_>],
     rules: Vec<RecordRule>,
     conditional: bool,
     limits: &[Arc<LimitRule>],
-) -> RewritePlan {
-    let rule = RuleRef::Fixed(RuleId(0));
+) -> (RewritePlan, Option<RowRights>) {
+    let rule = reference(route, subjects);
     let records = match &route.records {
         _ if route.format != Format::Json => Records::Many { at: Path(vec![Step::Elements]), rule },
         None => Records::None,
@@ -205,7 +232,27 @@ fn rewrite_plan(
         otherwise: if route.remove_total { TotalOnHold::Remove } else { TotalOnHold::Null },
     });
     let layout = Layout { records, keep: route.keep.clone(), total };
-    RewritePlan::new(route.format.clone(), layout, rules, bounds(route, limits))
+    let bounds = bounds(route, limits);
+    match (&route.rows, &route.records) {
+        (Some(columns), Some(at)) => {
+            let rows = RowRights::new(at.clone(), rules, layout, bounds);
+            let fixed = match columns {
+                RowColumns::Fixed(columns) => columns.as_slice(),
+                // Until the request says which, a row may have no values.
+                RowColumns::Asked { .. } => &[],
+            };
+            (rows.fixed(fixed), Some(rows))
+        }
+        _ => (RewritePlan::new(route.format.clone(), layout, rules, bounds), None),
+    }
+}
+
+/// The rule that a record of the route is under.
+fn reference(route: &RouteTable, subjects: &[Subject<'_>]) -> RuleRef {
+    let Some(types) = &route.types else { return RuleRef::Fixed(RuleId(0)) };
+    let rule = |id: &ResourceId| subjects.iter().position(|(known, _)| known == id).map(RuleId);
+    let cases = types.cases.iter().filter_map(|(text, id)| Some((text.clone(), rule(id)?))).collect();
+    RuleRef::ByType { at: types.at.clone(), cases }
 }
 
 fn bounds(route: &RouteTable, limits: &[Arc<LimitRule>]) -> Bounds {
@@ -251,15 +298,7 @@ fn pre_read(
             name: permission.name.clone(),
         })
         .collect();
-    let rule = RecordRule {
-        name: table.name.clone(),
-        key: table.key.clone(),
-        grants,
-        guards: Vec::new(),
-        relations: Vec::new(),
-        embedded: Vec::new(),
-        pairs: Vec::new(),
-    };
+    let rule = RecordRule { key: table.key.clone(), grants, ..bare_rule(table) };
     let records = Records::One { at, rule: RuleRef::Fixed(RuleId(0)) };
     let layout = Layout { records, keep: Vec::new(), total: None };
     Ok(Some(RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default())))
@@ -285,41 +324,48 @@ fn write_rule(
         })
         .collect();
     let whatever_applies = if pre_read { vec![common(&grants, permissions)] } else { grants.clone() };
+    let rule = bare_rule(table);
+    let record = Path(at.steps().strip_suffix(&[Step::Elements]).unwrap_or(at.steps()).to_vec());
+    let passing = route.query.body.iter().filter(|part| part.meaning == Meaning::Pass);
+    let beside = passing.filter(|part| !record.is_prefix_of(&part.path));
+    let keep: Vec<Path> = beside.map(|part| part.path.clone()).collect();
     let write = WriteRule {
-        plan: Arc::new(write_plan(table, at, whatever_applies)),
+        plan: Arc::new(write_plan_of(&rule, at, &keep, whatever_applies)),
         on_uneditable: route.on_uneditable,
         masks: masks_shown(side, table),
-        resource: table.name.clone(),
+        rule,
         at: at.clone(),
+        keep,
         grants,
     };
     debug_assert!(matches!(write.on_uneditable, UneditableRule::Refuse | UneditableRule::Strip));
     Some(write)
 }
 
-/// The plan that a body passes: what may be set is shown.
-pub(super) fn write_plan_of(resource: &Arc<str>, at: &Path, grants: Vec<Grant>) -> RewritePlan {
-    let rule = RecordRule {
-        name: resource.clone(),
-        key: None,
-        grants,
-        guards: Vec::new(),
-        relations: Vec::new(),
-        embedded: Vec::new(),
-        pairs: Vec::new(),
-    };
+/// The plan that a body passes: what may be set is shown, and what else passes is kept.
+pub(super) fn write_plan_of(rule: &RecordRule, at: &Path, keep: &[Path], grants: Vec<Grant>) -> RewritePlan {
+    let rule = RecordRule { grants, ..rule.clone() };
     let reference = RuleRef::Fixed(RuleId(0));
     let records = if at.is_list() {
         Records::Many { at: at.clone(), rule: reference }
     } else {
         Records::One { at: at.clone(), rule: reference }
     };
-    let layout = Layout { records, keep: Vec::new(), total: None };
+    let layout = Layout { records, keep: keep.to_vec(), total: None };
     RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default())
 }
 
-fn write_plan(table: &ResourceTable, at: &Path, grants: Vec<Grant>) -> RewritePlan {
-    write_plan_of(&table.name, at, grants)
+/// The rule of a record that nothing is said about but its shape.
+fn bare_rule(table: &ResourceTable) -> RecordRule {
+    RecordRule {
+        name: table.name.clone(),
+        key: None,
+        grants: Vec::new(),
+        guards: Vec::new(),
+        relations: Vec::new(),
+        embedded: table.embedded.clone(),
+        pairs: table.pairs.clone(),
+    }
 }
 
 /// Where a permission lets values be set: where it says `edit` and the value is shown, too.
@@ -397,20 +443,22 @@ fn masks_shown(side: &Side<'_>, table: &ResourceTable) -> Vec<(Path, Arc<Mask>)>
 
 // === queries ===
 
-fn query_rule(
-    side: &Side<'_>,
-    route: &RouteTable,
-    resource: ResourceId,
-    permissions: &[&PermissionTable],
-) -> QueryRule {
-    let fields =
-        side.tables.resources.get(resource).map(|table| query_fields(side, resource, table, permissions));
-    let fields = fields.unwrap_or_default();
-    let everything = side
-        .tables
-        .resources
-        .get(resource)
-        .is_some_and(|table| table.fields.iter().all(|field| fields.queryable.contains(&field.text)));
+fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> QueryRule {
+    let mut fields: Option<QueryFields> = None;
+    let mut everything = true;
+    for (resource, permissions) in subjects.iter().filter(|(_, permissions)| !permissions.is_empty()) {
+        let Some(table) = side.tables.resources.get(*resource) else { continue };
+        let of_one = query_fields(side, *resource, table, permissions);
+        everything &= table.fields.iter().all(|field| of_one.queryable.contains(&field.text));
+        fields = Some(match fields {
+            None => of_one,
+            // A question is put to the records of every type.
+            Some(known) => QueryFields {
+                queryable: known.queryable.intersection(&of_one.queryable).cloned().collect(),
+                selectable: known.selectable.union(&of_one.selectable).cloned().collect(),
+            },
+        });
+    }
     let query = &route.query;
     QueryRule {
         select: query.select.clone(),
@@ -419,7 +467,15 @@ fn query_rule(
         search: if everything { query.search.clone() } else { Vec::new() },
         page_size: query.page_size.clone(),
         pass: query.pass.clone(),
-        fields: Arc::new(fields),
+        columns: query.columns.clone(),
+        body: query
+            .body
+            .iter()
+            .filter(|part| everything || part.meaning != Meaning::Search)
+            .cloned()
+            .collect(),
+        dialect: query.dialect,
+        fields: Arc::new(fields.unwrap_or_default()),
     }
 }
 
@@ -470,12 +526,14 @@ fn query_fields(
 
 // === limits ===
 
-fn limits(tables: &Tables, roles: &[RoleId], action: &Action, resource: ResourceId) -> Arc<[Arc<LimitRule>]> {
+fn limits(tables: &Tables, roles: &[RoleId], route: &RouteTable, action: &Action) -> Arc<[Arc<LimitRule>]> {
+    let resources = route.resources();
+    let concerns = |id: &ResourceId| resources.contains(id);
     tables
         .limits
         .iter()
         .filter(|limit| limit.roles.is_empty() || limit.roles.iter().any(|role| roles.contains(role)))
-        .filter(|limit| limit.resources.is_empty() || limit.resources.contains(&resource))
+        .filter(|limit| limit.resources.is_empty() || limit.resources.iter().any(concerns))
         .filter(|limit| limit.actions.is_empty() || limit.actions.contains(action))
         .map(|limit| limit.rule.clone())
         .collect()

@@ -13,7 +13,7 @@ use crate::identity::Principal;
 use crate::rewrite::condition::{Param, ParamRoot, Params, Value};
 
 use super::assemble::{Rights, assemble};
-use super::model::{BindingTerms, GuardTable, RoleId, RouteTable};
+use super::model::{BindingTerms, Bound, GuardTable, RoleId, RouteTable};
 use super::operation::Operation;
 use super::permit::{Denial, DenialReason, Permit, PreRead, QueryRule};
 use super::plan::Plan;
@@ -50,6 +50,18 @@ impl Plan {
             let reason = DenialReason::Guard { name: guard.name.clone(), step_up: guard.step_up.clone() };
             return Err(self.denial_on(route, reason));
         }
+        let columns = match (&rights.rows, &route.rows, route.about.as_ref()) {
+            (Some(rows), Some(columns), Some((_, resource))) => {
+                let table = self.tables.resources.get(*resource);
+                let table = table.ok_or_else(|| self.denial_on(route, no_permission(route)))?;
+                rows.asked(columns, table, &operation).map_err(|reason| self.denial_on(route, reason))?
+            }
+            _ => None,
+        };
+        let (rewrite, columns) = match columns {
+            Some((plan, columns)) => (plan, Some(Arc::new(columns))),
+            None => (rights.rewrite.clone(), None),
+        };
         let pre_read = match (&rights.pre_read, route.reader.and_then(|reader| self.table(reader))) {
             (None, _) => None,
             (Some(plan), Some(reader)) => Some(Arc::new(PreRead {
@@ -65,7 +77,8 @@ impl Plan {
             route: route.facts.clone(),
             operation: Arc::new(operation),
             roles: rights.roles.clone(),
-            rewrite: rights.rewrite.clone(),
+            rewrite,
+            columns,
             params,
             write: rights.write.clone(),
             query: rights.query.clone(),
@@ -94,6 +107,7 @@ impl Plan {
             operation: Arc::new(operation),
             roles: Arc::default(),
             rewrite: self.nothing.clone(),
+            columns: None,
             params: Arc::default(),
             write: None,
             query: Arc::new(QueryRule::default()),
@@ -128,7 +142,7 @@ impl Plan {
         let named = named.chain(principal.groups().iter().filter_map(|group| bound.by_group.get(group)));
         // Conditions of bindings see the roles given directly: the others are what is being found out.
         let mut params = None;
-        for index in named.flatten().chain(&bound.open) {
+        for index in named.flat_map(Bound::all).chain(&bound.open) {
             let Some(binding) = self.tables.bindings.get(*index as usize) else { continue };
             let holds = binding.terms.as_ref().is_none_or(|terms| {
                 terms_hold(terms, asked)

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::base::{Diagnostic, Place, Report};
@@ -70,6 +71,11 @@ impl Loaded {
     /// Where something of [`Loaded::set`] stands.
     pub fn place_of(&self, mark: Mark) -> Place {
         self.documents.place(mark)
+    }
+
+    /// Warnings about bindings that have ended at `now`.
+    pub fn expired(&self, now: Timestamp) -> Vec<Diagnostic> {
+        super::lints::expired(&self.documents, &self.set, now)
     }
 
     /// Compiles policy texts, given with names, as if they were files.

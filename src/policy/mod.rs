@@ -8,33 +8,40 @@ pub mod source;
 pub mod syntax;
 
 mod assemble;
+mod body;
 mod cache;
 mod check;
 mod compile;
 mod decide;
 mod keys;
+mod lints;
 mod load;
 mod model;
 mod operation;
 mod permit;
 mod plan;
 mod router;
+mod rows;
 mod survey;
 mod target;
+mod tree;
+mod uphold;
 mod when;
 
+pub use body::{BodyFault, BodyForm, BodyForms, RequestBody};
 pub use compile::Purpose;
 pub use keys::MaskKeys;
 pub use load::{Loaded, policy_files};
 pub use operation::{Action, Operation};
 pub use permit::{
-    Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Permit, PreRead, QueryFields,
-    QueryRule, RouteFacts, UneditableRule, WriteRule,
+    AskedColumns, BodyPart, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
+    OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, RouteFacts, UneditableRule, WriteRule,
 };
 pub use plan::Plan;
 pub use survey::{
     FieldFacts, GuardFacts, PermissionFacts, ResourceFacts, RoleFacts, RouteRights, Survey, access_at,
 };
+pub use tree::Tree;
 
 #[cfg(test)]
 mod tests;

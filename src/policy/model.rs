@@ -1,6 +1,7 @@
 //! The tables of a compiled policy: names have become indexes, texts have become paths, predicates and masks.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -8,10 +9,10 @@ use jiff::Timestamp;
 
 use crate::rewrite::condition::Predicate;
 use crate::rewrite::mask::Mask;
-use crate::rewrite::{Format, Path, Selector};
+use crate::rewrite::{Format, Pairs, Path, Selector};
 
 use super::operation::Action;
-use super::permit::{LimitRule, RouteFacts, UneditableRule};
+use super::permit::{BodyPart, Dialect, LimitRule, RouteFacts, UneditableRule};
 use super::router::Segment;
 use super::source::Mark;
 use super::syntax::PartKind;
@@ -32,6 +33,9 @@ pub(super) struct ResourceTable {
     /// Every labelled place, in the order it is written.
     pub(super) fields: Vec<LabelledField>,
     pub(super) relations: Vec<(Path, ResourceId)>,
+    /// Places whose text holds JSON.
+    pub(super) embedded: Vec<Path>,
+    pub(super) pairs: Vec<Pairs>,
     pub(super) unknown_shown: bool,
     /// The permissions on it.
     pub(super) permissions: Vec<PermissionId>,
@@ -108,10 +112,43 @@ pub(super) struct BindingTerms {
 /// Bindings by whom they name.
 #[derive(Debug, Default)]
 pub(super) struct BindingIndex {
-    pub(super) by_user: HashMap<Arc<str>, Vec<u32>>,
-    pub(super) by_group: HashMap<Arc<str>, Vec<u32>>,
+    pub(super) by_user: HashMap<Arc<str>, Bound>,
+    pub(super) by_group: HashMap<Arc<str>, Bound>,
     /// Those that name nobody: their condition decides.
     pub(super) open: Vec<u32>,
+}
+
+/// The bindings that name somebody: for most of a million it is one.
+#[derive(Debug)]
+pub(super) enum Bound {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+impl Bound {
+    /// Adds a binding to those of a name.
+    pub(super) fn add(index: &mut HashMap<Arc<str>, Self>, name: &Arc<str>, binding: u32) {
+        match index.entry(name.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(Self::One(binding));
+            }
+            Entry::Occupied(mut taken) => match taken.get_mut() {
+                Self::One(first) => {
+                    let both = vec![*first, binding];
+                    taken.insert(Self::Several(both));
+                }
+                Self::Several(all) => all.push(binding),
+            },
+        }
+    }
+
+    /// The bindings, in the order they are written.
+    pub(super) fn all(&self) -> &[u32] {
+        match self {
+            Self::One(binding) => std::slice::from_ref(binding),
+            Self::Several(bindings) => bindings,
+        }
+    }
 }
 
 /// A guard.
@@ -165,6 +202,12 @@ pub(super) struct RouteTable {
     pub(super) format: Format,
     /// Where the records are; `None`: nowhere.
     pub(super) records: Option<Path>,
+    /// Whether they are positional rows.
+    pub(super) rows: Option<RowColumns>,
+    /// What tells records of several types apart.
+    pub(super) types: Option<RecordTypes>,
+    /// Whether the body is judged before anything is decided.
+    pub(super) reads_body: bool,
     pub(super) keep: Vec<Path>,
     pub(super) total: Option<Path>,
     pub(super) remove_total: bool,
@@ -179,6 +222,46 @@ pub(super) struct RouteTable {
     pub(super) guards: Vec<usize>,
 }
 
+impl RouteTable {
+    /// The resources its records may be of.
+    pub(super) fn resources(&self) -> Vec<ResourceId> {
+        match (&self.types, &self.about) {
+            (Some(types), Some(_)) => {
+                let mut ids: Vec<_> = types.cases.iter().map(|(_, id)| *id).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                ids
+            }
+            (None, Some((_, id))) => vec![*id],
+            (_, None) => Vec::new(),
+        }
+    }
+}
+
+/// What the values of a positional row mean.
+#[derive(Clone, Debug)]
+pub(super) enum RowColumns {
+    /// These fields.
+    Fixed(Vec<Path>),
+    /// The fields that the request names.
+    Asked { at: AskedAt, split: Box<str>, trim: bool },
+}
+
+/// Where a request names columns.
+#[derive(Clone, Debug)]
+pub(super) enum AskedAt {
+    Query(Arc<str>),
+    Body(Path),
+}
+
+/// Record types by the text that names them.
+#[derive(Clone, Debug)]
+pub(super) struct RecordTypes {
+    /// Where it stands in the record.
+    pub(super) at: Path,
+    pub(super) cases: Vec<(Box<str>, ResourceId)>,
+}
+
 /// What query parameters of a route mean.
 #[derive(Debug, Default)]
 pub(super) struct RouteQuery {
@@ -188,6 +271,11 @@ pub(super) struct RouteQuery {
     pub(super) search: Vec<Arc<str>>,
     pub(super) page_size: Option<(Arc<str>, u64)>,
     pub(super) pass: Vec<Arc<str>>,
+    /// The parameter that names the columns of positional rows.
+    pub(super) columns: Option<Arc<str>>,
+    /// Parts of the body that ask, or that were judged otherwise.
+    pub(super) body: Vec<BodyPart>,
+    pub(super) dialect: Option<Dialect>,
 }
 
 impl RouteQuery {
@@ -195,7 +283,7 @@ impl RouteQuery {
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         let page_size = self.page_size.iter().map(|(name, _)| name);
         let lists = self.filter.iter().chain(&self.search).chain(&self.pass);
-        self.select.iter().chain(&self.sort).chain(page_size).chain(lists)
+        self.select.iter().chain(&self.sort).chain(&self.columns).chain(page_size).chain(lists)
     }
 }
 
@@ -213,6 +301,8 @@ pub(super) struct Tables {
     pub(super) guards: Vec<GuardTable>,
     pub(super) limits: Vec<LimitTable>,
     pub(super) routes: Vec<RouteTable>,
+    /// Conditions that nothing matters to, and what they always give.
+    pub(super) constants: HashMap<Arc<str>, bool>,
 }
 
 impl Tables {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::body::RequestBody;
+
 /// What a request does to a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
@@ -74,6 +76,8 @@ pub struct Operation {
     pub(super) query: Vec<(String, String)>,
     /// The body, where the route judges it.
     pub(super) body: Option<Bytes>,
+    /// What the body holds, where it could be read.
+    pub(super) given: Option<Arc<RequestBody>>,
 }
 
 impl Operation {
@@ -108,5 +112,10 @@ impl Operation {
     /// The body, where the route judges it.
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_ref()
+    }
+
+    /// What that body holds.
+    pub fn given(&self) -> Option<&Arc<RequestBody>> {
+        self.given.as_ref()
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::rewrite::condition::Params;
 use crate::rewrite::mask::Mask;
-use crate::rewrite::{Grant, Path, RewritePlan};
+use crate::rewrite::{Grant, Pairs, Path, RecordRule, RewritePlan};
 
+use super::body::BodyForms;
 use super::operation::{Action, Operation};
 
 /// Facts of a route that later stages need.
@@ -30,6 +31,10 @@ pub struct RouteFacts {
     pub single: bool,
     /// How refusals of this api look.
     pub denial: Arc<DenialShape>,
+    /// Whether absolute URLs of the upstream in answers point back at the gateway.
+    pub rewrite_origin: bool,
+    /// How bodies hold their JSON.
+    pub body_as: BodyForms,
     /// Request headers passed upstream beside the fixed ones, lower case.
     pub request_headers: Vec<Arc<str>>,
     /// Answer headers passed downstream beside the fixed ones, lower case.
@@ -59,6 +64,7 @@ pub struct Permit {
     pub(super) params: Params,
     pub(super) write: Option<Arc<WriteRule>>,
     pub(super) query: Arc<QueryRule>,
+    pub(super) columns: Option<Arc<AskedColumns>>,
     pub(super) pre_read: Option<Arc<PreRead>>,
     pub(super) limits: Arc<[Arc<LimitRule>]>,
     pub(super) rules: Arc<[Arc<str>]>,
@@ -110,6 +116,11 @@ impl Permit {
         &self.query
     }
 
+    /// The columns that positional rows are asked for with.
+    pub fn columns(&self) -> Option<&AskedColumns> {
+        self.columns.as_deref()
+    }
+
     /// A record to be fetched and judged before the request may be sent (writes under a record condition).
     pub fn pre_read(&self) -> Option<&Arc<PreRead>> {
         self.pre_read.as_ref()
@@ -141,8 +152,10 @@ pub struct WriteRule {
     /// Masks that the principal may have been shown, by field path (dotted): a value one of them could have
     /// written is refused.
     pub masks: Vec<(Path, Arc<Mask>)>,
-    pub(super) resource: Arc<str>,
+    pub(super) rule: RecordRule,
     pub(super) at: Path,
+    /// What else of the body passes: it was judged when the route was found, or says nothing about fields.
+    pub(super) keep: Vec<Path>,
     pub(super) grants: Vec<Grant>,
 }
 
@@ -151,7 +164,12 @@ impl WriteRule {
     /// [`Counts::grants`](crate::rewrite::Counts::grants).
     pub fn narrowed(&self, applied: &BTreeSet<Arc<str>>) -> RewritePlan {
         let grants = self.grants.iter().filter(|grant| applied.contains(&grant.name)).cloned().collect();
-        super::assemble::write_plan_of(&self.resource, &self.at, grants)
+        super::assemble::write_plan_of(&self.rule, &self.at, &self.keep, grants)
+    }
+
+    /// Where name/value pairs and texts that hold JSON stand in a record.
+    pub fn shape(&self) -> (&[Pairs], &[Path]) {
+        (&self.rule.pairs, &self.rule.embedded)
     }
 }
 
@@ -190,8 +208,70 @@ pub struct QueryRule {
     pub page_size: Option<(Arc<str>, u64)>,
     /// Parameters passed unread (paging cursors and the like), lower-cased names compared exactly.
     pub pass: Vec<Arc<str>>,
+    /// The parameter that names the columns of positional rows.
+    pub columns: Option<Arc<str>>,
+    /// What may stand in a body that sets nothing.
+    pub body: Vec<BodyPart>,
+    /// The language of filters and orders; `None`: plain names.
+    pub dialect: Option<Dialect>,
     /// Parameters that were refused at load or are not listed above are refused.
     pub fields: Arc<QueryFields>,
+}
+
+/// A place in a body that sets nothing.
+#[derive(Clone, Debug)]
+pub struct BodyPart {
+    /// The place; `[*]` for every element of a list.
+    pub path: Path,
+    /// What it means.
+    pub meaning: Meaning,
+}
+
+/// What a part of a request means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It lists the wanted fields.
+    Select,
+    /// It names the sorting fields.
+    Sort,
+    /// It filters: by the dialect's text, or it names a field that is filtered by.
+    Filter,
+    /// It searches everything.
+    Search,
+    /// It says how many records at most.
+    PageSize(u64),
+    /// It names the columns of positional rows.
+    Columns,
+    /// It says nothing about fields, or was judged when the route was found.
+    Pass,
+}
+
+/// A language of filters and orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Filter and order texts of Kingdee K3Cloud.
+    Kingdee,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Kingdee];
+
+    /// The name policies use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kingdee => "kingdee",
+        }
+    }
+}
+
+/// The columns of positional rows that are asked for upstream.
+#[derive(Clone, Debug)]
+pub struct AskedColumns {
+    /// Their names, in order.
+    pub names: Vec<Arc<str>>,
+    /// What stands between them, where they are one text.
+    pub split: Box<str>,
 }
 
 /// What a query may name: the fields shown in clear on every record the principal may list.
@@ -297,6 +377,12 @@ pub enum DenialReason {
         /// The resource.
         resource: Arc<str>,
     },
+    /// A part of the request names fields that the principal may not ask for, or names them in no readable way: 403.
+    #[error("`{part}` cannot be used as given")]
+    Asked {
+        /// The part, as the policy names it.
+        part: Arc<str>,
+    },
     /// A guard is not met: 403, or a step-up challenge (401, RFC 9470).
     #[error("guard `{name}` is not met")]
     Guard {
@@ -315,7 +401,9 @@ impl DenialReason {
             Self::NoRoute => http::StatusCode::NOT_FOUND,
             // A step-up challenge (RFC 9470 section 3).
             Self::Guard { step_up: Some(_), .. } => http::StatusCode::UNAUTHORIZED,
-            Self::NoPermission { .. } | Self::Guard { step_up: None, .. } => http::StatusCode::FORBIDDEN,
+            Self::NoPermission { .. } | Self::Asked { .. } | Self::Guard { step_up: None, .. } => {
+                http::StatusCode::FORBIDDEN
+            }
         }
     }
 }

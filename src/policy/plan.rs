@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 
 use crate::rewrite::condition::ParamTable;
 use crate::rewrite::{Bounds, Format, Layout, Records, RewritePlan};
 
 use super::assemble::Rights;
+use super::body::{BodyFault, BodyForms};
 use super::cache::Cache;
 use super::model::{RouteTable, Tables};
 use super::operation::Operation;
@@ -78,7 +80,8 @@ impl Plan {
     /// A target that cannot be judged or that no route matches is refused.
     pub fn route(&self, head: &http::request::Parts) -> Result<Option<Arc<RouteFacts>>, Denial> {
         let target = self.target(head)?;
-        match self.choose(head, &target, None)? {
+        let mut request = when::Request::new(head, &target, None);
+        match self.choose(head, &target, &mut request)? {
             Choice::Route(index) => Ok(self.table(index).map(|route| route.facts.clone())),
             Choice::BodyDecides => Ok(None),
         }
@@ -86,15 +89,20 @@ impl Plan {
 
     /// Whether the route judges the body, so that it must be collected before [`Plan::operation`].
     pub fn needs_body(&self, head: &http::request::Parts) -> bool {
-        self.target(head)
-            .and_then(|target| self.choose(head, &target, None))
-            .is_ok_and(|choice| matches!(choice, Choice::BodyDecides))
+        let Ok(target) = self.target(head) else { return false };
+        let mut request = when::Request::new(head, &target, None);
+        match self.choose(head, &target, &mut request) {
+            Ok(Choice::BodyDecides) => true,
+            Ok(Choice::Route(index)) => self.table(index).is_some_and(|route| route.reads_body),
+            Err(_) => false,
+        }
     }
 
     /// The request as the policy sees it.
     pub fn operation(&self, head: &http::request::Parts, body: Option<Bytes>) -> Result<Operation, Denial> {
         let target = self.target(head)?;
-        let index = match self.choose(head, &target, body.as_ref())? {
+        let mut request = when::Request::new(head, &target, body.as_ref());
+        let index = match self.choose(head, &target, &mut request)? {
             Choice::Route(index) => index,
             Choice::BodyDecides => {
                 return Err(self.unclear("the body is needed to know the route"));
@@ -108,13 +116,22 @@ impl Plan {
             .filter_map(|(segment, text)| segment.value(text))
             .map(|(name, value)| (name.clone(), value.to_owned()))
             .collect();
+        let said = route.facts.body_as != BodyForms::default() || head.headers.contains_key(CONTENT_TYPE);
+        let given = match request.given(&route.facts.body_as).filter(|_| route.reads_body && said) {
+            Some(Ok(given)) => Some(given),
+            // Refused as what it is when the body is to be sent.
+            None | Some(Err(BodyFault::MediaType(_))) => None,
+            Some(Err(BodyFault::Malformed(_))) if body.as_ref().is_none_or(Bytes::is_empty) => None,
+            Some(Err(BodyFault::Malformed(reason))) => return Err(self.unclear(reason)),
+        };
         Ok(Operation {
             route: index,
             method: head.method.clone(),
             path: target.path,
             params,
             query: target.query,
-            body,
+            body: body.filter(|_| route.reads_body),
+            given,
         })
     }
 
@@ -123,18 +140,17 @@ impl Plan {
     }
 
     /// The first route, the most specific template first, whose method and requirements fit.
-    fn choose(
-        &self,
+    fn choose<'r>(
+        &'r self,
         head: &http::request::Parts,
         target: &Target,
-        body: Option<&Bytes>,
+        request: &mut when::Request<'r>,
     ) -> Result<Choice, Denial> {
         let found = self.router.find(&target.segments);
         let own = |route: &RouteTable| route.method == head.method;
         // HEAD is GET without the body (RFC 9110 section 9.3.2), unless a route is written for it.
         let as_get = head.method == http::Method::HEAD
             && !found.iter().any(|index| self.table(*index).is_some_and(own));
-        let mut request = when::Request::new(head, target, body);
         for index in found {
             let Some(route) = self.table(index) else { continue };
             if !(own(route) || (as_get && route.method == http::Method::GET)) {

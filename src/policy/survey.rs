@@ -205,7 +205,11 @@ impl Survey<'_> {
             .collect();
         let routes = self.plan.tables.routes.iter();
         routes
-            .filter(|route| route.about.as_ref().is_some_and(|(a, resource)| about.contains(&(a, *resource))))
+            .filter(|route| {
+                route.about.as_ref().is_some_and(|(a, _)| {
+                    route.resources().into_iter().any(|resource| about.contains(&(a, resource)))
+                })
+            })
             .filter_map(|route| self.on_route(route, &roles))
             .collect()
     }

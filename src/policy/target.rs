@@ -123,7 +123,7 @@ fn query(raw: &str) -> Result<Vec<(String, String)>, Unclear> {
 }
 
 /// Decodes percent escapes once. What would decode again is refused: a server behind may do it.
-fn decode(raw: &str, plus_is_blank: bool) -> Result<String, Unclear> {
+pub(super) fn decode(raw: &str, plus_is_blank: bool) -> Result<String, Unclear> {
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

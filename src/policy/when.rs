@@ -1,17 +1,16 @@
 //! Whether a request fits what a route requires beside method and path.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use http::header::CONTENT_TYPE;
 
-use crate::rewrite::{Path, Step};
-
+use super::body::{BodyFault, BodyForms, RequestBody};
 use super::model::{RouteTable, RouteWhen};
 use super::syntax::PartKind;
 use super::target::{Target, Unclear};
+use super::tree::Tree;
 
 /// Whether a route fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,21 +23,22 @@ pub(super) enum Fits {
     BodyDecides,
 }
 
-/// A request being compared with routes; its body is parsed once, and only when a route reads it.
+/// A request being compared with routes; its body is parsed once for each way of reading it, and only when a route
+/// reads it.
 pub(super) struct Request<'r> {
     head: &'r http::request::Parts,
     target: &'r Target,
     body: Option<&'r Bytes>,
-    parsed: Option<Value>,
+    read: Vec<(&'r BodyForms, Result<Arc<RequestBody>, BodyFault>)>,
 }
 
 impl<'r> Request<'r> {
     pub(super) fn new(head: &'r http::request::Parts, target: &'r Target, body: Option<&'r Bytes>) -> Self {
-        Self { head, target, body, parsed: None }
+        Self { head, target, body, read: Vec::new() }
     }
 
     /// Compares. What can be read in two ways is refused: the upstream might read it in the other.
-    pub(super) fn fits(&mut self, route: &RouteTable) -> Result<Fits, Unclear> {
+    pub(super) fn fits(&mut self, route: &'r RouteTable) -> Result<Fits, Unclear> {
         let (of_body, others): (Vec<_>, Vec<_>) =
             route.when.iter().partition(|when| when.kind == PartKind::Body);
         for when in others {
@@ -47,18 +47,41 @@ impl<'r> Request<'r> {
                 return Ok(Fits::No);
             }
         }
+        if of_body.is_empty() {
+            return Ok(Fits::Yes);
+        }
+        let given = match self.given(&route.facts.body_as) {
+            None => return Ok(Fits::BodyDecides),
+            Some(Ok(given)) => given,
+            // Another route may be the one for bodies of this type.
+            Some(Err(BodyFault::MediaType(_))) => return Ok(Fits::No),
+            Some(Err(BodyFault::Malformed(reason))) => return Err(reason),
+        };
         for when in of_body {
-            let Some(body) = self.body else { return Ok(Fits::BodyDecides) };
-            if self.parsed.is_none() {
-                self.parsed = Some(parse(body)?);
-            }
-            let text =
-                self.parsed.as_ref().zip(when.path.as_ref()).and_then(|(body, path)| text_at(body, path));
+            let text = when.path.as_ref().and_then(|path| given.tree().at(path)).and_then(Tree::text);
             if !text.is_some_and(|text| is_one_of(when, text)) {
                 return Ok(Fits::No);
             }
         }
         Ok(Fits::Yes)
+    }
+
+    /// What the body holds, read in a declared way; `None`: there is no body yet.
+    pub(super) fn given(&mut self, forms: &'r BodyForms) -> Option<Result<Arc<RequestBody>, BodyFault>> {
+        let body = self.body?;
+        if let Some((_, known)) = self.read.iter().find(|(known, _)| *known == forms) {
+            return Some(known.clone());
+        }
+        // The route is found for a body that does not say its type; that it may not be sent so is said later.
+        let silent = *forms == BodyForms::default() && !self.head.headers.contains_key(CONTENT_TYPE);
+        let read = if silent {
+            BodyForms::json().read(&self.head.headers, body, MAX_DEPTH)
+        } else {
+            forms.read(&self.head.headers, body, MAX_DEPTH)
+        };
+        let read = read.map(Arc::new);
+        self.read.push((forms, read.clone()));
+        Some(read)
     }
 
     fn outside_body(&self, when: &RouteWhen, route: &RouteTable) -> Result<Option<Cow<'r, str>>, Unclear> {
@@ -96,86 +119,5 @@ fn is_one_of(when: &RouteWhen, value: &str) -> bool {
     when.values.iter().any(|wanted| wanted.as_ref() == value)
 }
 
-fn text_at<'b>(body: &'b Value, path: &Path) -> Option<&'b str> {
-    let mut value = body;
-    for step in path.steps() {
-        value = match step {
-            Step::Name(name) => value.get(name.as_ref())?,
-            Step::Index(index) => value.get(usize::try_from(*index).ok()?)?,
-            Step::Elements | Step::Any | Step::Slice { .. } | Step::Descend => return None,
-        };
-    }
-    value.as_str()
-}
-
-/// Parses a body that decides. A member given twice is refused anywhere: readers differ in which they take.
-fn parse(body: &Bytes) -> Result<Value, Unclear> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = Unique.deserialize(&mut reader).map_err(|error| {
-        if error.is_data() { "the body has a member twice" } else { "the body is not JSON" }
-    })?;
-    reader.end().map_err(|_| "the body is not JSON")?;
-    Ok(value)
-}
-
-/// A JSON value whose objects have no member twice.
-struct Unique;
-
-impl<'de> DeserializeSeed<'de> for Unique {
-    type Value = Value;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Unique {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Unique)? {
-            list.push(item);
-        }
-        Ok(list.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = serde_json::Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(Unique)?;
-            if map.insert(name, value).is_some() {
-                return Err(de::Error::custom("twice"));
-            }
-        }
-        Ok(map.into())
-    }
-}
+/// Deepest nesting of a body that is judged before anything is decided.
+const MAX_DEPTH: usize = 128;

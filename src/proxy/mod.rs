@@ -9,17 +9,20 @@
 //! | request | `Permit`, request → narrowed request | 400, 403, 413, 415 |
 //! | upstream | `&Permit`, request → `UpstreamResponse` | 502, 503, 504 |
 //! | response | `Permit`, `UpstreamResponse` → answer that rewrites itself | 502 before the first byte, a cut after |
-//! | stream, account | each piece charged, the record written before the last | 429, 503 before the first byte, a cut after |
+//! | stream, standing, account | each piece still allowed and charged, the record written before the last | 429, 503 before the first byte, a cut after |
 //!
 //! Comes in: requests. Goes out: answers, each with exactly one audit record. Without a permit nothing is sent
 //! upstream; one snapshot of policy, identity and upstreams serves a request from beginning to end.
 
 mod account;
+mod arriving;
 mod listener;
 mod opening;
 mod patience;
 mod reject;
+mod standing;
 mod stream;
+mod streams;
 mod strictness;
 mod tls;
 
@@ -41,15 +44,18 @@ use crate::base::Clock;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
 use crate::policy::{Permit, Plan};
-use crate::request::{self, Applied, Refused, RequestBounds};
+use crate::request::{self, Applied, Refused, RequestBounds, UpstreamRequest};
 use crate::response::{self, ClientFacts, Rewritten};
 use crate::telemetry::{AccessLog, Metrics};
-use crate::upstream::Upstreams;
+use crate::upstream::{UpstreamResponse, Upstreams};
 
 use account::Account;
+use arriving::Arriving;
+use standing::{Standing, Under};
 
-pub use listener::{ConnectionBounds, Handler, Life, Listener};
+pub use listener::{ConnectionBounds, Handler, Life, Listener, Refusal};
 pub use reject::Reject;
+pub use standing::Lapsed;
 pub use stream::{Answer, Unfinished};
 pub use strictness::{HeadBounds, Violation};
 pub use tls::{Certificate, TlsError, TlsFiles};
@@ -84,6 +90,14 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
 }
 
+/// An answer at its first byte, with all that it needs on its way.
+struct Begun {
+    answer: Response<Rewritten>,
+    ticket: Option<Ticket>,
+    /// `None` on a public route.
+    under: Option<Under>,
+}
+
 impl Gateway {
     /// A request's life, up to the first byte of its answer.
     async fn exchange(
@@ -92,9 +106,10 @@ impl Gateway {
         peer: &Peer,
         request: Request<Incoming>,
         account: &mut Account,
-    ) -> Result<(Response<Rewritten>, Option<Ticket>), Reject> {
+    ) -> Result<Begun, Reject> {
         let (head, body) = request.into_parts();
         account.request(&head);
+        let body = Arriving::new(body, account.received());
         strictness::admit(&head)?;
 
         let route = at.plan.route(&head);
@@ -111,30 +126,62 @@ impl Gateway {
         }
         route?;
 
-        let (judged, body) = at.gather(&head, body).await?;
+        let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
         let operation = at.plan.operation(&head, judged)?;
         let permit = match &principal {
             Some(principal) => at.plan.decide(principal, operation, self.clock.now())?,
             None => at.plan.pass(operation, self.clock.now())?,
         };
         account.permit(&permit);
+        account.ensure_writable()?;
 
         let ticket = match &principal {
             Some(principal) => Some(self.limits.admit(&Caller::of(principal), &permit).await?),
             None => None,
         };
-        let applied = at.pre_read(&permit, &head).await?;
-        let client = ClientFacts::of(&head);
+        let applied = self.pre_read(at, &permit, &head).await?;
+        let client = ClientFacts::of(&head, peer.tls);
         let request = Request::from_parts(head, body);
         let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
-        let answer = at.upstreams.send(&permit, narrowed).await?;
+        account.asks(&narrowed);
+        let answer = self.ask(at, &permit, narrowed).await?;
         account.upstream(&answer);
-        Ok((response::transform(&permit, answer, &client).await?, ticket))
+        let answer = response::transform(&permit, answer, &client).await?;
+        Ok(Begun { answer, ticket, under: principal.map(|principal| Under { principal, permit }) })
+    }
+
+    /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record
+    /// they do not apply to is answered like one that does not exist.
+    async fn pre_read(
+        &self,
+        at: &Snapshot,
+        permit: &Permit,
+        head: &Parts,
+    ) -> Result<Option<Applied>, Reject> {
+        let (Some(read), Some(rule)) = (request::pre_read(permit, &head.headers)?, permit.pre_read()) else {
+            return Ok(None);
+        };
+        let current = self.ask(at, permit, read).await?;
+        match response::judge(permit, rule, current).await? {
+            Some(applied) => Ok(Some(applied)),
+            None => Err(Reject::NotReleased),
+        }
+    }
+
+    /// Asks the upstream; what it sends is metered.
+    async fn ask(
+        &self,
+        at: &Snapshot,
+        permit: &Permit,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, Reject> {
+        let answer = at.upstreams.send(permit, request).await?;
+        Ok(answer.metered(&self.metrics, &permit.route().api))
     }
 
     /// Answers a request, whatever becomes of it, closes its account, and tells the caller its id.
     async fn handle(
-        &self,
+        self: &Arc<Self>,
         peer: &Peer,
         violation: Option<Violation>,
         request: Request<Incoming>,
@@ -155,7 +202,7 @@ impl Gateway {
     }
 
     async fn recorded(
-        &self,
+        self: &Arc<Self>,
         id: Uuid,
         peer: &Peer,
         violation: Option<Violation>,
@@ -168,7 +215,10 @@ impl Gateway {
             None => self.exchange(&snapshot, peer, request, &mut account).await,
         };
         let begun = match exchanged {
-            Ok((answer, ticket)) => stream::begin(answer, ticket, account).await,
+            Ok(Begun { answer, ticket, under }) => {
+                let standing = under.and_then(|under| Standing::of(self, snapshot, under));
+                stream::begin(answer, ticket, standing, account).await
+            }
             Err(reject) => Err((reject, Some(account))),
         };
         match begun {
@@ -198,6 +248,10 @@ impl Handler for Gateway {
         self.handle(&peer, violation, request).await
     }
 
+    fn refused(&self, why: Refusal) {
+        self.metrics.connection_refused(why.name());
+    }
+
     fn connected(&self, listener: &str) -> impl Send + 'static {
         self.metrics.connection(listener)
     }
@@ -208,26 +262,25 @@ impl Snapshot {
     async fn gather(
         &self,
         head: &Parts,
-        body: Incoming,
-    ) -> Result<(Option<Bytes>, Either<Incoming, Empty<Bytes>>), Reject> {
+        body: Arriving,
+        public: bool,
+    ) -> Result<(Option<Bytes>, Either<Arriving, Empty<Bytes>>), Reject> {
         if !self.plan.needs_body(head) {
+            let body = if public { self.passing(body)? } else { body };
             return Ok((None, Either::Left(body)));
         }
-        let judged = self.in_time(request::collect(body, self.bounds.body_bytes)).await?;
+        let judged = self.in_time(request::gather(&head.headers, body, &self.bounds)).await?;
         Ok((Some(judged), Either::Right(Empty::new())))
     }
 
-    /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record
-    /// they do not apply to is answered like one that does not exist.
-    async fn pre_read(&self, permit: &Permit, head: &Parts) -> Result<Option<Applied>, Reject> {
-        let (Some(read), Some(rule)) = (request::pre_read(permit, &head.headers)?, permit.pre_read()) else {
-            return Ok(None);
-        };
-        let current = self.upstreams.send(permit, read).await?;
-        match response::judge(permit, rule, current).await? {
-            Some(applied) => Ok(Some(applied)),
-            None => Err(Reject::NotReleased),
+    /// A public route's body goes on as it comes, within the bounds of all bodies. One that announces more is refused
+    /// unread.
+    fn passing(&self, body: Arriving) -> Result<Arriving, Reject> {
+        let limit = self.bounds.body_bytes;
+        if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > limit) {
+            return Err(Refused::TooLarge { limit }.into());
         }
+        Ok(body.bounded(limit, self.body_time))
     }
 
     /// A caller that sends its body drop by drop is not waited for.
@@ -242,7 +295,7 @@ impl Snapshot {
 /// Answers with a refusal; the record is written first. One that cannot be written is no reason to refuse a refusal.
 async fn refuse(reject: &Reject, account: Option<Account>, id: Uuid) -> Response<Answer> {
     let shape = account.as_ref().and_then(Account::shape);
-    let response = reject.answer(shape.as_deref(), id);
+    let response = reject.answer(shape.as_deref().or(reject.shape()), id);
     let bytes = response.body().size_hint().exact().unwrap_or_default();
     if let Some(closing) = account.and_then(|account| account.refused(reject, response.status(), bytes)) {
         let _written = closing.await;

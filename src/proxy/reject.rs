@@ -23,6 +23,7 @@ use crate::response::Unscreenable;
 use crate::telemetry::Decision;
 use crate::upstream::UpstreamError;
 
+use super::standing::Lapsed;
 use super::strictness::Violation;
 
 /// Why a request was not answered; one variant a stage.
@@ -49,6 +50,9 @@ pub enum Reject {
     /// The record to be changed is not one that the caller may change; as if it did not exist.
     #[error("the record to be changed is not released")]
     NotReleased,
+    /// The right to the answer ended before its first byte: asked again, it is decided again.
+    #[error("{0}")]
+    Lapsed(#[from] Lapsed),
     /// The upstream gave no answer.
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
@@ -76,7 +80,7 @@ impl Reject {
             Self::Denied(denial) => match &denial.reason {
                 DenialReason::Target(_) => StatusCode::BAD_REQUEST,
                 DenialReason::NoRoute => StatusCode::NOT_FOUND,
-                DenialReason::NoPermission { .. } => StatusCode::FORBIDDEN,
+                DenialReason::NoPermission { .. } | DenialReason::Asked { .. } => StatusCode::FORBIDDEN,
                 DenialReason::Guard { step_up: None, .. } => StatusCode::FORBIDDEN,
                 DenialReason::Guard { step_up: Some(_), .. } => StatusCode::UNAUTHORIZED,
             },
@@ -87,7 +91,7 @@ impl Reject {
             Self::NotReleased => StatusCode::NOT_FOUND,
             Self::Upstream(error) => error.status(),
             Self::Unscreenable(error) => error.status(),
-            Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Lapsed(_) | Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -97,14 +101,31 @@ impl Reject {
             Self::Framing(_) | Self::Refused(_) | Self::Slow => Decision::Refused,
             Self::Unauthenticated(_) => Decision::Unauthenticated,
             Self::Denied(denial) => match &denial.reason {
-                DenialReason::Target(_) => Decision::Refused,
+                DenialReason::Target(_) | DenialReason::Asked { .. } => Decision::Refused,
                 DenialReason::NoRoute | DenialReason::NoPermission { .. } | DenialReason::Guard { .. } => {
                     Decision::Denied
                 }
             },
             Self::Limited(_) => Decision::Limited,
-            Self::NotReleased => Decision::Denied,
+            Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
             Self::Upstream(_) | Self::Unscreenable(_) | Self::Audit(_) => Decision::Failed,
+        }
+    }
+
+    /// The shape of the api, where the refusal itself knows it: the body was needed to find the route.
+    pub(super) fn shape(&self) -> Option<&DenialShape> {
+        match self {
+            Self::Denied(denial) => denial.shape.as_deref(),
+            Self::Framing(_)
+            | Self::Unauthenticated(_)
+            | Self::Limited(_)
+            | Self::Refused(_)
+            | Self::Slow
+            | Self::NotReleased
+            | Self::Lapsed(_)
+            | Self::Upstream(_)
+            | Self::Unscreenable(_)
+            | Self::Audit(_) => None,
         }
     }
 
@@ -153,6 +174,7 @@ impl Reject {
                 DenialReason::Guard { step_up: Some(_), .. } => {
                     Some("stronger authentication required".to_owned())
                 }
+                DenialReason::Asked { .. } => Some(denial.reason.to_string()),
                 DenialReason::Guard { step_up: None, .. }
                 | DenialReason::Target(_)
                 | DenialReason::NoRoute
@@ -163,6 +185,7 @@ impl Reject {
             | Self::Limited(_)
             | Self::Slow
             | Self::NotReleased
+            | Self::Lapsed(_)
             | Self::Audit(_) => None,
         };
         match (status, special) {
@@ -196,6 +219,7 @@ impl Reject {
                 DenialReason::Guard { step_up: None, .. }
                 | DenialReason::Target(_)
                 | DenialReason::NoRoute
+                | DenialReason::Asked { .. }
                 | DenialReason::NoPermission { .. } => None,
             },
             Self::Unauthenticated(_)
@@ -204,6 +228,7 @@ impl Reject {
             | Self::Refused(_)
             | Self::Slow
             | Self::NotReleased
+            | Self::Lapsed(_)
             | Self::Upstream(_)
             | Self::Unscreenable(_)
             | Self::Audit(_) => None,
@@ -213,7 +238,7 @@ impl Reject {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(limited) => Some(limited.retry_after),
-            Self::Audit(_) | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => {
+            Self::Lapsed(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => {
                 Some(Duration::from_secs(1))
             }
             Self::Unauthenticated(error) => error.is_unavailable().then_some(Duration::from_secs(5)),

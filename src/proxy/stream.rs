@@ -10,12 +10,13 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::audit::AuditError;
-use crate::limits::{Charge, Limited, Ticket, rate_limit_fields};
+use crate::limits::{Charge, Limited, Remaining, Ticket, rate_limit_fields};
 use crate::response::{Rewritten, StreamError, Unscreenable};
 use crate::telemetry::UpstreamFailure;
 
 use super::account::{Account, failure};
 use super::reject::Reject;
+use super::standing::{Lapsed, Standing};
 
 /// The body of an answer.
 pub struct Answer(Kind);
@@ -36,6 +37,9 @@ pub enum Unfinished {
     /// A budget is used up.
     #[error(transparent)]
     Limited(#[from] Limited),
+    /// The right to it has ended.
+    #[error(transparent)]
+    Lapsed(#[from] Lapsed),
     /// Its record could not be written.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -45,6 +49,7 @@ pub enum Unfinished {
 struct Carry {
     body: Rewritten,
     ticket: Option<Ticket>,
+    standing: Option<Standing>,
     charged: Charged,
     /// `None` once it is closed.
     account: Option<Account>,
@@ -80,10 +85,12 @@ type Step = (Option<Result<Bytes, Unfinished>>, Option<Box<Carry>>);
 pub(super) async fn begin(
     response: Response<Rewritten>,
     ticket: Option<Ticket>,
+    standing: Option<Standing>,
     account: Account,
 ) -> Result<Response<Answer>, (Reject, Option<Account>)> {
     let (mut head, body) = response.into_parts();
-    let mut carry = Box::new(Carry { body, ticket, charged: Charged::default(), account: Some(account) });
+    let charged = Charged::default();
+    let mut carry = Box::new(Carry { body, ticket, standing, charged, account: Some(account) });
     let piece = match carry.piece().await {
         Ok(piece) => piece,
         Err(unfinished) => return Err(carry.give_back(unfinished)),
@@ -114,7 +121,7 @@ impl Answer {
 }
 
 impl Carry {
-    /// The next piece, charged; `None` at the end.
+    /// The next piece, charged; `None` at the end. None goes out while its record could not be written.
     async fn piece(&mut self) -> Result<Option<Bytes>, Unfinished> {
         let piece = loop {
             match poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
@@ -126,6 +133,12 @@ impl Carry {
                 },
             }
         };
+        if let Some(account) = &self.account {
+            account.ensure_writable()?;
+        }
+        if let Some(standing) = &mut self.standing {
+            standing.holds()?;
+        }
         let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
         self.charge(bytes).await?;
         if let Some(account) = &mut self.account {
@@ -161,6 +174,7 @@ impl Carry {
     async fn finish(&mut self) -> Result<(), AuditError> {
         let Some(mut account) = self.account.take() else { return Err(AuditError::Closed) };
         account.counts(self.body.counts());
+        account.used(&self.remaining());
         match account.complete() {
             Some(closing) => closing.await.map(drop),
             None => Err(AuditError::Closed),
@@ -181,14 +195,19 @@ impl Carry {
         }
     }
 
+    fn remaining(&self) -> Vec<Remaining> {
+        self.ticket.as_ref().map(Ticket::remaining).unwrap_or_default()
+    }
+
     fn cut(&mut self, why: &Unfinished) {
         let Some(mut account) = self.account.take() else { return };
         account.counts(self.body.counts());
+        account.used(&self.remaining());
         match why {
             Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
             Unfinished::Stream(StreamError::Cut(_)) => account.upstream_failed(UpstreamFailure::Unscreenable),
             Unfinished::Limited(limited) => account.limited(limited),
-            Unfinished::Audit(_) => {}
+            Unfinished::Lapsed(_) | Unfinished::Audit(_) => {}
         }
         account.cut(why.kind(), why.to_string());
     }
@@ -200,6 +219,7 @@ impl Carry {
             Unfinished::Stream(StreamError::Cut(cut)) => Unscreenable::Cut { cut, counts }.into(),
             Unfinished::Stream(StreamError::Upstream(error)) => error.into(),
             Unfinished::Limited(limited) => limited.into(),
+            Unfinished::Lapsed(lapsed) => lapsed.into(),
             Unfinished::Audit(error) => error.into(),
         };
         (reject, self.account.take())
@@ -220,6 +240,7 @@ impl Unfinished {
         match self {
             Self::Stream(error) => error.name(),
             Self::Limited(_) => "limit",
+            Self::Lapsed(_) => "lapsed",
             Self::Audit(_) => "audit",
         }
     }

@@ -38,11 +38,8 @@ where
         passing(body)
     } else {
         let body = match operation.body() {
-            Some(_) if caller.headers.contains_key(CONTENT_ENCODING) => {
-                return Err(Refused::MediaType("it is encoded"));
-            }
             Some(body) => body.clone(),
-            None => decoded(&caller.headers, collect(body, bounds.body_bytes).await?, bounds)?,
+            None => gather(&caller.headers, body, bounds).await?,
         };
         judged(permit, applied, &caller.headers, body, &mut narrowed, bounds)?
     };
@@ -108,16 +105,28 @@ fn judged(
     if body.is_empty() {
         return Ok(Outgoing::Empty);
     }
-    let (write, operation) = (permit.write(), permit.operation());
-    if write.is_none() && operation.body().is_none() {
+    if permit.write().is_none() && permit.query().body.is_empty() {
         return Err(Refused::UnexpectedBody);
     }
-    narrowed.insert(CONTENT_TYPE, json_type(caller)?);
-    let body = match write {
-        Some(rule) => write::filter(rule, applied, permit.params(), &body, bounds)?,
-        None => write::restated(&body, bounds)?,
+    let given = match permit.operation().given() {
+        Some(given) => given.clone(),
+        None => permit.route().body_as.read(caller, &body, bounds.depth)?.into(),
     };
-    Ok(Outgoing::Whole(body))
+    narrowed.insert(CONTENT_TYPE, given.media_type().clone());
+    let tree = match permit.write() {
+        Some(rule) => write::filter(rule, applied, permit.params(), given.tree(), bounds)?,
+        None => query::body(permit, given.tree())?,
+    };
+    Ok(Outgoing::Whole(given.write(&tree)))
+}
+
+/// Reads a whole body, decoded.
+pub async fn gather<B>(headers: &HeaderMap, body: B, bounds: &RequestBounds) -> Result<Bytes, Refused>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    decoded(headers, collect(body, bounds.body_bytes).await?, bounds)
 }
 
 /// A body that came compressed, within the same bound; it goes on plain.
@@ -148,28 +157,4 @@ fn decoded(caller: &HeaderMap, body: Bytes, bounds: &RequestBounds) -> Result<By
             }
         })?;
     Ok(plain.into())
-}
-
-/// The type the body goes on under: what the caller said, without parameters.
-fn json_type(caller: &HeaderMap) -> Result<HeaderValue, Refused> {
-    let mut types = caller.get_all(CONTENT_TYPE).iter();
-    let (Some(stated), None) = (types.next(), types.next()) else {
-        return Err(Refused::MediaType("there is no single content type"));
-    };
-    let stated: mime::Mime = stated
-        .to_str()
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or(Refused::MediaType("it is malformed"))?;
-    if stated.get_param(mime::CHARSET).is_some_and(|charset| charset != mime::UTF_8) {
-        return Err(Refused::MediaType("the charset is not utf-8"));
-    }
-    let is_json = stated.type_() == mime::APPLICATION
-        && (stated.subtype() == mime::JSON || stated.suffix() == Some(mime::JSON));
-    // A patch document (RFC 6902) names fields in its values, where nothing judges them.
-    if !is_json || stated.essence_str().eq_ignore_ascii_case("application/json-patch+json") {
-        return Err(Refused::MediaType("it is not json"));
-    }
-    HeaderValue::from_str(&stated.essence_str().to_ascii_lowercase())
-        .map_err(|_| Refused::MediaType("it is malformed"))
 }

@@ -14,7 +14,7 @@ mod refused;
 mod trace;
 mod write;
 
-pub use apply::{apply, pre_read};
+pub use apply::{apply, gather, pre_read};
 pub use collect::collect;
 pub use outgoing::{Applied, Outgoing, UpstreamRequest};
 pub use refused::Refused;

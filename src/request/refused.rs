@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use crate::policy::BodyFault;
+
 /// A refusal; the caller is at fault, and the upstream saw nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
@@ -10,6 +12,12 @@ pub enum Refused {
     Query {
         /// The parameter, escaped and capped.
         parameter: Box<str>,
+    },
+    /// A part of a body that asks, in a way the caller may not or nobody declared.
+    #[error("`{part}` in the body cannot be used as given")]
+    Asked {
+        /// The part, escaped and capped.
+        part: Box<str>,
     },
     /// Fields in the body that the caller may not set.
     #[error("fields are not editable: {}", list(.fields))]
@@ -55,13 +63,24 @@ pub enum Refused {
     Read(#[source] super::BoxError),
 }
 
+impl From<BodyFault> for Refused {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::MediaType(reason) => Self::MediaType(reason),
+            BodyFault::Malformed(reason) => Self::Body(reason),
+        }
+    }
+}
+
 impl Refused {
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Query { .. } | Self::NotEditable { .. } | Self::MaskedValue { .. } | Self::NotJudged => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Query { .. }
+            | Self::Asked { .. }
+            | Self::NotEditable { .. }
+            | Self::MaskedValue { .. }
+            | Self::NotJudged => StatusCode::FORBIDDEN,
             Self::Target | Self::UnexpectedBody | Self::Body(_) | Self::Upgrade | Self::Read(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -83,6 +102,7 @@ impl Refused {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Query { .. } => "query",
+            Self::Asked { .. } => "asked",
             Self::NotEditable { .. } => "not_editable",
             Self::MaskedValue { .. } => "masked_value",
             Self::UnexpectedBody => "unexpected_body",

@@ -2,23 +2,57 @@
 //! concern of the connection, of sessions with the upstream, or of ways round the gateway.
 
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 
 use crate::policy::RouteFacts;
 use crate::upstream::UpstreamResponse;
 
+use super::origin::Origins;
+
 /// The headers of a rewritten answer, besides its type and coding.
-pub(super) fn governed(route: &RouteFacts, answer: &UpstreamResponse) -> HeaderMap {
+pub(super) fn governed(
+    route: &RouteFacts,
+    answer: &UpstreamResponse,
+    origins: Option<&Origins>,
+) -> HeaderMap {
     let mut headers = selected(answer, |name| {
         let listed = route.response_headers.iter().any(|listed| listed.as_ref() == name);
         listed && !NEVER_GOVERNED.contains(&name)
     });
+    if let Some(origins) = origins.filter(|_| route.response_headers.iter().any(|listed| &**listed == "link"))
+    {
+        for value in answer.head().headers.get_all(LINK) {
+            let turned = value.to_str().ok().and_then(|links| turned(links, origins));
+            if let Some(turned) = turned.and_then(|links| HeaderValue::from_str(&links).ok()) {
+                headers.append(LINK, turned);
+            }
+        }
+    }
     // Different principals see different answers at one URL: no shared cache may keep one.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(VARY, HeaderValue::from_static("authorization, x-api-key, accept-encoding"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers
+}
+
+/// Links (RFC 8288 section 3) with the upstream's URLs turned; `None` if one leads elsewhere.
+fn turned(links: &str, origins: &Origins) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = links;
+    while let Some((before, after)) = rest.split_once('<') {
+        let (target, behind) = after.split_once('>')?;
+        let relative = target.starts_with('/') && !target.starts_with("//");
+        let target = if relative { target.to_owned() } else { origins.turned(target)? };
+        out.push_str(before);
+        out.push('<');
+        out.push_str(&target);
+        out.push('>');
+        rest = behind;
+    }
+    out.push_str(rest);
+    Some(out)
 }
 
 /// The headers of a public route's answer.

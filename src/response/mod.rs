@@ -8,12 +8,13 @@ mod body;
 mod content;
 mod headers;
 mod judge;
+mod origin;
 mod screen;
 mod transform;
 mod unscreenable;
 
 pub use body::{Outcome, Rewritten, StreamError};
-pub use content::media_type;
+pub use content::{Stated, media_type};
 pub use judge::judge;
 pub use transform::{ClientFacts, transform};
 pub use unscreenable::Unscreenable;

@@ -1,4 +1,4 @@
-//! One answer being decoded, rewritten and encoded while it streams.
+//! One answer being decoded, turned into UTF-8, rewritten and encoded while it streams.
 //!
 //! The upstream's body is pulled only when the caller's side asks for more, one piece at a time, and a piece that is
 //! compressed is decoded in small slices: what waits here is at most what one slice grows to, besides the record
@@ -12,11 +12,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Body;
 
+use crate::rewrite::charset::{Charset, Transcoder};
 use crate::rewrite::codec::{Coding, DecodeBounds, Decoder, Encoder};
 use crate::rewrite::{Counts, Cut, CutReason, Format, Pieces, Rewriter};
 use crate::upstream::UpstreamBody;
 
 use super::body::StreamError;
+use super::origin::{Origins, Turner};
 
 /// The stream of one answer.
 pub(super) struct Screen {
@@ -24,8 +26,11 @@ pub(super) struct Screen {
     /// Taken from the source and not yet decoded.
     undecoded: Bytes,
     decoding: Decoding,
+    /// Where the answer is not in UTF-8.
+    transcoder: Option<Transcoder>,
     rewriter: Rewriter,
     pieces: Pieces,
+    turner: Option<Turner>,
     encoder: Option<Encoder>,
     /// Whether the answer is one text that a closing bracket ends.
     closes: bool,
@@ -67,8 +72,10 @@ impl Screen {
             source,
             undecoded: Bytes::new(),
             decoding,
+            transcoder: None,
             rewriter,
             pieces: Pieces::default(),
+            turner: None,
             encoder: None,
             closes: false,
             closing: None,
@@ -82,6 +89,12 @@ impl Screen {
         }
     }
 
+    /// Turns what was decoded into UTF-8.
+    pub(super) fn transcoded(mut self, charset: Charset) -> Self {
+        self.transcoder = (!charset.is_utf_8()).then(|| Transcoder::new(charset));
+        self
+    }
+
     /// Encodes what comes out.
     pub(super) fn encoded(mut self, coding: Coding, format: &Format) -> Self {
         if coding != Coding::Identity {
@@ -92,6 +105,13 @@ impl Screen {
             Format::Ndjson | Format::JsonSeq | Format::Sse => (false, true),
             Format::Csv(_) => (false, false),
         };
+        self
+    }
+
+    /// Points the upstream's URLs in what comes out back at the gateway.
+    pub(super) fn turned(mut self, origins: Option<Origins>, format: &Format) -> Self {
+        let json = !matches!(format, Format::Csv(_));
+        self.turner = origins.map(|origins| Turner::new(origins, json));
         self
     }
 
@@ -188,11 +208,12 @@ impl Screen {
             Decoding::Sniffing | Decoding::Plain => {
                 let chunk = std::mem::take(&mut self.undecoded);
                 self.pieces.input(&chunk);
-                self.rewriter.push(&chunk, &mut self.pieces)
+                rewrite(&mut self.transcoder, &mut self.rewriter, &chunk, &mut self.pieces)
             }
             Decoding::Coded(decoder) => {
                 let slice = self.undecoded.split_to(self.undecoded.len().min(DECODED_SLICE_BYTES));
-                let (rewriter, pieces) = (&mut self.rewriter, &mut self.pieces);
+                let (transcoder, rewriter, pieces) =
+                    (&mut self.transcoder, &mut self.rewriter, &mut self.pieces);
                 let mut grown = 0_usize;
                 decoder.push(&slice, &mut |piece| {
                     grown = grown.saturating_add(piece.len());
@@ -200,7 +221,7 @@ impl Screen {
                         let offset = rewriter.counts().bytes_in;
                         return Err(Cut { reason: CutReason::Bomb, offset });
                     }
-                    rewriter.push(piece, pieces)
+                    rewrite(transcoder, rewriter, piece, pieces)
                 })
             }
         };
@@ -221,9 +242,13 @@ impl Screen {
         if let Decoding::Coded(decoder) = &mut self.decoding {
             decoder.finish()?;
         }
-        let result = self.rewriter.finish(&mut self.pieces);
+        let result = self.end_text();
         self.pass_on();
         result?;
+        let held = self.turner.as_mut().map(Turner::finish).unwrap_or_default();
+        if !held.is_empty() {
+            self.encode(held);
+        }
         if let Some(closing) = self.closing.take() {
             self.encode(closing);
         }
@@ -236,11 +261,25 @@ impl Screen {
         Ok(())
     }
 
+    fn end_text(&mut self) -> Result<(), Cut> {
+        let (rewriter, pieces) = (&mut self.rewriter, &mut self.pieces);
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.finish(&mut |piece| rewriter.push(piece, pieces))?;
+        }
+        rewriter.finish(pieces)
+    }
+
     /// Moves what the rewriter wrote to what is ready.
     fn pass_on(&mut self) {
         let pieces: Vec<Bytes> = self.pieces.take().filter(|piece| !piece.is_empty()).collect();
         for mut piece in pieces {
             self.rewritten_bytes = self.rewritten_bytes.saturating_add(piece.len() as u64);
+            if let Some(turner) = &mut self.turner {
+                piece = turner.push(&piece);
+                if piece.is_empty() {
+                    continue;
+                }
+            }
             if let Some(closing) = self.closing.take() {
                 piece = self.joined_if_short(closing, piece);
             }
@@ -293,6 +332,19 @@ impl Screen {
             self.ready_bytes = self.ready_bytes.saturating_add(piece.len());
             self.ready.push_back(piece);
         }
+    }
+}
+
+/// Rewrites a decoded piece, turned into UTF-8 if it is not.
+fn rewrite(
+    transcoder: &mut Option<Transcoder>,
+    rewriter: &mut Rewriter,
+    piece: &[u8],
+    pieces: &mut Pieces,
+) -> Result<(), Cut> {
+    match transcoder {
+        Some(transcoder) => transcoder.push(piece, &mut |piece| rewriter.push(piece, pieces)),
+        None => rewriter.push(piece, pieces),
     }
 }
 

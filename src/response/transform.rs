@@ -8,11 +8,13 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use crate::policy::{Action, Permit, RouteFacts};
+use crate::rewrite::charset::Charset;
 use crate::rewrite::codec::Coding;
 use crate::rewrite::{Counts, Cut, CutReason, Records, RewritePlan, Rewriter};
 use crate::upstream::UpstreamResponse;
 
 use super::body::{Rewritten, StreamError};
+use super::origin::Origins;
 use super::screen::Screen;
 use super::unscreenable::Unscreenable;
 use super::{content, headers};
@@ -24,17 +26,28 @@ pub struct ClientFacts {
     pub method: Method,
     /// `Accept-Encoding`, all lines joined by commas.
     pub accept_encoding: Option<HeaderValue>,
+    /// The gateway as the caller addressed it, such as `https://gate.example:9443`.
+    pub origin: Option<Box<str>>,
 }
 
 impl ClientFacts {
     /// Takes them from a request's head.
-    pub fn of(head: &http::request::Parts) -> Self {
+    pub fn of(head: &http::request::Parts, tls: bool) -> Self {
         let lines: Vec<&[u8]> =
             head.headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
         let joined = lines.join(&b","[..]);
         let accept_encoding = (!lines.is_empty()).then(|| HeaderValue::from_bytes(&joined).ok()).flatten();
-        Self { method: head.method.clone(), accept_encoding }
+        let origin = host(head).map(|host| format!("{}://{host}", if tls { "https" } else { "http" }).into());
+        Self { method: head.method.clone(), accept_encoding, origin }
     }
+}
+
+/// The host that the caller addressed, if it is plain enough to stand in any text.
+fn host(head: &http::request::Parts) -> Option<&str> {
+    let stated = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let host = head.uri.authority().map(http::uri::Authority::as_str).or(stated)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    (!host.is_empty() && host.chars().all(plain)).then_some(host)
 }
 
 /// Rewrites an answer. Waits for its first bytes, so that whatever goes wrong before them is a clean error; an
@@ -93,12 +106,23 @@ async fn screened(
     let (route, plan) = (permit.route(), permit.rewrite());
     let status = answer.status();
     let upstream_coding = content::coding(&answer.head().headers)?;
-    let mut headers = headers::governed(route, &answer);
+    let origins = match &client.origin {
+        Some(own) if route.rewrite_origin => Some(Origins::new(answer.origins(), own.to_string())),
+        // A caller that cannot be pointed back would be sent past the gateway.
+        None if route.rewrite_origin => return Err(Unscreenable::Origin),
+        _ => None,
+    };
+    let mut headers = headers::governed(route, &answer, origins.as_ref());
+    let mut charset = Charset::UTF_8;
     if answer.head().headers.contains_key(CONTENT_TYPE) || !answer.body().is_end_stream() {
-        headers.insert(CONTENT_TYPE, content::media_type(&answer.head().headers, &plan.format)?);
+        let stated = content::media_type(&answer.head().headers, &plan.format)?;
+        headers.insert(CONTENT_TYPE, stated.media_type);
+        charset = stated.charset;
     }
     let coding = content::negotiated(upstream_coding, client.accept_encoding.as_ref());
-    let mut screen = opened(plan, permit, answer, upstream_coding).encoded(coding, &plan.format);
+    let mut screen = opened(plan, permit, answer, (upstream_coding, charset))
+        .encoded(coding, &plan.format)
+        .turned(origins, &plan.format);
     let wait = Wait::of(route, plan);
     begin(&mut screen, wait, plan).await?;
 
@@ -129,11 +153,11 @@ pub(super) fn opened(
     plan: &Arc<RewritePlan>,
     permit: &Permit,
     answer: UpstreamResponse,
-    coding: Coding,
+    (coding, charset): (Coding, Charset),
 ) -> Screen {
     let rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(permit.params()));
     let sniff = answer.sniff_gzip();
-    Screen::new(answer.into_body(), coding, sniff, rewriter)
+    Screen::new(answer.into_body(), coding, sniff, rewriter).transcoded(charset)
 }
 
 /// What is waited for before the head goes out.
@@ -216,7 +240,7 @@ fn bodiless(
     answer: &UpstreamResponse,
     counts: Counts,
 ) -> Response<Rewritten> {
-    response(status, headers::governed(route, answer), Rewritten::empty(counts))
+    response(status, headers::governed(route, answer, None), Rewritten::empty(counts))
 }
 
 fn response(status: StatusCode, headers: HeaderMap, body: Rewritten) -> Response<Rewritten> {

@@ -33,6 +33,9 @@ pub enum Unscreenable {
     /// A content or transfer coding that is unknown or stacked.
     #[error("content coding cannot be screened: {0}")]
     Coding(Box<str>),
+    /// URLs in the answer are to point back at the gateway, and the caller did not say plainly how it is called.
+    #[error("the gateway's own origin is not known")]
+    Origin,
     /// The engine gave up before the first byte went out.
     #[error("answer cut: {cut}")]
     Cut {
@@ -71,6 +74,7 @@ impl Unscreenable {
             | Self::Unexpected(_)
             | Self::ContentType(_)
             | Self::Coding(_)
+            | Self::Origin
             | Self::Cut { .. } => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => error.status(),
         }
@@ -86,6 +90,7 @@ impl Unscreenable {
             | Self::Unexpected(_)
             | Self::ContentType(_)
             | Self::Coding(_)
+            | Self::Origin
             | Self::Cut { .. } => "the answer could not be screened",
             Self::Upstream(error) => error.public(),
         }
@@ -101,6 +106,7 @@ impl Unscreenable {
             Self::Unexpected(_) => "unexpected_status",
             Self::ContentType(_) => "content_type",
             Self::Coding(_) => "coding",
+            Self::Origin => "origin",
             Self::Cut { cut, .. } => cut.reason.name(),
             Self::Upstream(error) => error.name(),
         }
@@ -116,6 +122,7 @@ impl Unscreenable {
             | Self::Unexpected(_)
             | Self::ContentType(_)
             | Self::Coding(_)
+            | Self::Origin
             | Self::Upstream(_) => None,
         }
     }

@@ -22,7 +22,7 @@ use super::mask::Mask;
 use super::path::Path;
 
 /// What happens to the value at one place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Access {
     /// It goes: the key, the value and the comma.
     Hide,
@@ -33,7 +33,7 @@ pub enum Access {
 }
 
 /// A place and everything below it, with the access it gives there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
     /// The place, relative to the record.
     pub path: Path,
@@ -58,12 +58,19 @@ pub struct Grant {
     pub name: Arc<str>,
 }
 
+/// Equal grants release the same; what they are named by does not matter.
+impl PartialEq for Grant {
+    fn eq(&self, other: &Self) -> bool {
+        self.when == other.when && self.fields == other.fields && self.otherwise == other.otherwise
+    }
+}
+
 /// Names a [`RecordRule`] of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuleId(pub usize);
 
 /// Which rule a record at some place is under.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RuleRef {
     /// Always this one.
     Fixed(RuleId),
@@ -85,7 +92,7 @@ pub enum RuleRef {
 /// (`bank.account`) or an array (`contracts[*].amount`) and something of another type stands, it is hidden; so is
 /// a relation whose value is not an object (`[*]` relations: an element that is not an object is dropped; a value
 /// that is not an array is hidden). A released record is an object even if nothing in it is shown: `{}`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RecordRule {
     /// The resource's name, for counts.
     pub name: Arc<str>,
@@ -107,7 +114,7 @@ pub struct RecordRule {
 
 /// A list of name/value pairs (`[{"name":"Phone","value":…}]`): each element is judged as the field named by the
 /// text of its `name` member, and dropped whole unless that field is shown (or its value masked).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pairs {
     /// The list, relative to the record, ending in `[*]`.
     pub at: Path,
@@ -118,7 +125,7 @@ pub struct Pairs {
 }
 
 /// Where the records are in an answer and what of the rest may pass.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     /// The records.
     pub records: Records,
@@ -129,7 +136,7 @@ pub struct Layout {
 }
 
 /// The places of the records.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Records {
     /// There are none: only the kept envelope passes.
     None,
@@ -162,7 +169,7 @@ pub enum Records {
 pub type Columns = Vec<Path>;
 
 /// The member that says how many records there are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Total {
     /// Its place, from the root.
     pub at: Path,
@@ -257,6 +264,16 @@ pub struct RewritePlan {
     /// The bounds.
     pub bounds: Bounds,
     compiled: OnceLock<Result<Arc<Compiled>, TooLarge>>,
+}
+
+/// Equal plans make the same of every answer.
+impl PartialEq for RewritePlan {
+    fn eq(&self, other: &Self) -> bool {
+        self.format == other.format
+            && self.layout == other.layout
+            && self.rules == other.rules
+            && self.bounds == other.bounds
+    }
 }
 
 impl RewritePlan {

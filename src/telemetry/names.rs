@@ -131,7 +131,7 @@ pub const LIMIT_WARNINGS: Metric = counter(
 pub const LIMIT_USE: Metric = histogram(
     "fieldgate_limit_use_ratio",
     &[LIMIT],
-    "Share of a limit that its caller had used when it was charged (1 is all of it).",
+    "Share of a limit that its caller had used when an answer under it ended (1 is all of it).",
     SHARES,
 );
 /// Limit counters that could not be read or written.

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::base::Clock;
+use crate::telemetry::{Metrics, Side};
 
 use super::credential::without_parameter;
 use super::error::{Phase, UpstreamError};
@@ -55,6 +56,15 @@ impl UpstreamResponse {
         self.latency
     }
 
+    /// Counts what comes of its body, and when it has come to its end.
+    #[must_use]
+    pub fn metered(mut self, metrics: &Arc<Metrics>, api: &Arc<str>) -> Self {
+        let began = self.body.clock.monotonic().saturating_sub(self.latency);
+        let (metrics, api) = (Arc::clone(metrics), Arc::clone(api));
+        self.body.meter = Some(Meter { metrics, api, began, bytes: 0 });
+        self
+    }
+
     /// Whether a claim of gzip is to be checked against the first bytes.
     pub(crate) fn sniff_gzip(&self) -> bool {
         self.sniff_gzip
@@ -72,6 +82,11 @@ impl UpstreamResponse {
             Some(name) => without_parameter(&local, name),
             None => Some(local),
         }
+    }
+
+    /// What absolute URLs of the upstream begin with.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        self.origins.iter().flat_map(Origin::spellings).collect()
     }
 
     /// Its body, to ask whether there is one.
@@ -96,12 +111,22 @@ pub struct UpstreamBody {
     idle: Duration,
     deadline: Duration,
     timer: Option<(Pin<Box<Sleep>>, Phase)>,
+    meter: Option<Meter>,
+}
+
+/// Counts a body.
+struct Meter {
+    metrics: Arc<Metrics>,
+    api: Arc<str>,
+    /// When its request was sent, on the clock's monotonic scale.
+    began: Duration,
+    bytes: u64,
 }
 
 impl UpstreamBody {
     /// `deadline` is on `clock`'s monotonic scale.
     pub(super) fn new(inner: Incoming, clock: Arc<dyn Clock>, idle: Duration, deadline: Duration) -> Self {
-        Self { first: None, inner, held: None, clock, idle, deadline, timer: None }
+        Self { first: None, inner, held: None, clock, idle, deadline, timer: None, meter: None }
     }
 
     /// Keeps its place at the upstream until its end.
@@ -141,6 +166,26 @@ impl UpstreamBody {
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(UpstreamError::Timeout(*phase))
     }
+
+    /// Reports the end, once.
+    fn finished(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            meter.metrics.received(Side::Upstream, meter.bytes);
+            let took = self.clock.monotonic().saturating_sub(meter.began);
+            meter.metrics.upstream_finished(&meter.api, took);
+        }
+    }
+}
+
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        if self.inner.is_end_stream() {
+            // Nobody asked whether more would come.
+            self.finished();
+        } else if let Some(meter) = self.meter.take() {
+            meter.metrics.received(Side::Upstream, meter.bytes);
+        }
+    }
 }
 
 impl Body for UpstreamBody {
@@ -153,11 +198,17 @@ impl Body for UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = self.get_mut();
         if let Some(first) = this.first.take() {
+            if let Some(meter) = &mut this.meter {
+                meter.bytes = meter.bytes.saturating_add(first.len() as u64);
+            }
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.timer = None;
+                if let (Some(meter), Some(data)) = (&mut this.meter, frame.data_ref()) {
+                    meter.bytes = meter.bytes.saturating_add(data.len() as u64);
+                }
                 if this.clock.monotonic() >= this.deadline {
                     return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Total))));
                 }
@@ -166,6 +217,7 @@ impl Body for UpstreamBody {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::broken(&error)))),
             Poll::Ready(None) => {
                 this.held = None;
+                this.finished();
                 Poll::Ready(None)
             }
             Poll::Pending => this.poll_timer(cx).map(|error| Some(Err(error))),

@@ -52,6 +52,33 @@ impl Origin {
             .map_err(|_| UpstreamError::Broken("target cannot be written as a url".into()))
     }
 
+    /// What absolute URLs of this upstream begin with, in lower case: where it is and what it is called, over both
+    /// schemes, for behind whatever ends its TLS it may not know its own; with the port that a scheme implies spelt out,
+    /// too.
+    pub(super) fn spellings(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for authority in [&self.authority, &self.host] {
+            for (scheme, port) in [("http", "80"), ("https", "443")] {
+                let mut hosts = vec![authority.as_str().to_owned()];
+                match authority.port_u16() {
+                    None => hosts.push(format!("{authority}:{port}")),
+                    Some(stated) if stated.to_string() == port => hosts.push(authority.host().to_owned()),
+                    Some(_) => {}
+                }
+                for host in hosts {
+                    let origin = format!("{scheme}://{host}").to_ascii_lowercase();
+                    if !self.prefix.is_empty() {
+                        found.push(format!("{origin}{}", self.prefix.to_ascii_lowercase()));
+                    }
+                    found.push(origin);
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
     /// A URL of this upstream as the caller has to know it: path and query on the gateway's own origin. `None` for
     /// every other URL and for what is none.
     pub(super) fn localised(&self, url: &str) -> Option<String> {
@@ -84,6 +111,18 @@ mod tests {
         let here = origin(&config("http://crm:8080/base/")).unwrap();
         let target = here.target(&"/a%20b?c=d".parse().unwrap()).unwrap();
         assert_eq!(target.to_string(), "http://crm:8080/base/a%20b?c=d");
+    }
+
+    #[test]
+    fn an_origin_is_known_by_all_its_spellings() {
+        let config =
+            UpstreamConfig { host: Some("CRM.example".into()), ..config("https://10.0.0.1:443/base") };
+        let known = origin(&config).unwrap().spellings();
+        for origin in
+            ["https://10.0.0.1", "https://10.0.0.1:443/base", "http://crm.example", "https://crm.example:443"]
+        {
+            assert!(known.iter().any(|known| known == origin), "{origin}: {known:?}");
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn both_verifiers_find_an_untouched_log_sound() {
+async fn a10_both_verifiers_find_an_untouched_log_sound() {
     let log = Log::written().await;
     let output = log.verify();
     assert!(output.status.success(), "{}", text(&output));
@@ -110,7 +110,7 @@ async fn both_verifiers_find_an_untouched_log_sound() {
 }
 
 #[tokio::test]
-async fn both_verifiers_name_the_same_bad_line() {
+async fn a10_both_verifiers_name_the_same_bad_line() {
     let log = Log::written().await;
     log.edit(2, "\"outcome\":\"complete\"", "\"outcome\":\"denied\"");
     let ours = log.verify();

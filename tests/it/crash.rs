@@ -1,55 +1,17 @@
 //! The program killed in the middle of its work: no answer that a caller has seen whole is without its record.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::support::client::Raw;
 use crate::support::gateway::{SALES, Setup, records};
+use crate::support::process::Process;
 use crate::support::upstream::{Upstream, json};
 
-/// A gateway in a process of its own; killed when dropped.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Process {
-    fn start(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fieldgate"))
-            .args(["serve", "--config"])
-            .arg(config)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let out = BufReader::new(child.stdout.take().expect("its output"));
-        let line = out.lines().map_while(Result::ok).find_map(|line| {
-            line.strip_prefix("public: http://").map(|address| address.parse().expect("an address"))
-        });
-        Self { child, address: line.expect("it says where it listens") }
-    }
-
-    /// SIGKILL.
-    fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have been killed already.
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_completed_answer_has_one_record_after_a_kill() {
+async fn t07_every_completed_answer_has_one_record_after_a_kill() {
     let upstream = Upstream::start(|_| json(r#"{"data":{"id":1,"owner_id":"li.na","name":"Ada"}}"#)).await;
     let (dir, config) = Setup::before(&upstream).write();
     let completed: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -88,10 +50,7 @@ async fn every_completed_answer_has_one_record_after_a_kill() {
     }
 
     // A last start repairs what was torn, and ends in good order.
-    let mut last = Process::start(&config);
-    let id = last.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
-    assert!(last.child.wait().expect("it ends").success());
+    Process::start(&config).end();
 
     let audit = dir.path().join("audit");
     let recorded: Vec<String> =

@@ -3,13 +3,25 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod depth;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
 mod serving;
+#[cfg(test)]
+mod slowness;
 #[cfg(test)]
 mod stages;
 #[cfg(test)]
@@ -18,3 +30,5 @@ mod streaming;
 mod support;
 #[cfg(test)]
 mod upstreams;
+#[cfg(test)]
+mod watching;

@@ -16,7 +16,7 @@ fn schema() -> Value {
 const ODD: &str = "zzzzqqqq";
 
 /// Every mapping of the language with an odd key in it, and where the schema describes it.
-const MAPPINGS: [(&str, &str); 22] = [
+const MAPPINGS: [(&str, &str); 26] = [
     ("resources: { r: { ODD: 1 } }", "/$defs/resource"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { denial: { ODD: 1 } } }", "/$defs/api/properties/denial"),
@@ -28,6 +28,16 @@ const MAPPINGS: [(&str, &str); 22] = [
         "/$defs/route/properties/query/properties/page_size",
     ),
     ("apis: { a: { routes: [{ resource: { ODD: 1 } }] } }", "/$defs/route/properties/resource/anyOf/1"),
+    (
+        "resources: { r: { pairs: { x: { ODD: 1 } } } }",
+        "/$defs/resource/properties/pairs/additionalProperties",
+    ),
+    ("apis: { a: { routes: [{ rows: { ODD: 1 } }] } }", "/$defs/route/properties/rows"),
+    (
+        "apis: { a: { routes: [{ rows: { columns: { ODD: 1 } } }] } }",
+        "/$defs/route/properties/rows/properties/columns/anyOf/2",
+    ),
+    ("apis: { a: { routes: [{ type_at: { ODD: 1 } }] } }", "/$defs/route/properties/type_at/anyOf/1"),
     ("roles: { r: { ODD: 1 } }", "/$defs/role"),
     ("roles: { r: { permissions: [{ ODD: 1 }] } }", "/$defs/permission"),
     ("roles: { r: { permissions: [{ fields: { ODD: 1 } }] } }", "/$defs/permission/properties/fields"),

@@ -67,7 +67,7 @@ async fn shutting_waits_for_what_is_under_way_and_accepts_nothing_new() {
     record.close().await.unwrap();
     shutting.await.unwrap();
     assert_eq!(place.types().last().unwrap(), "stop");
-    assert!(!log.is_writable());
+    assert!(log.ensure_writable().is_err());
     log.shut().await;
 }
 
@@ -84,7 +84,7 @@ async fn a_log_opened_again_goes_on_with_the_chain() {
 }
 
 #[tokio::test]
-async fn a_second_process_cannot_write_to_the_same_directory() {
+async fn a05_a_second_process_cannot_write_to_the_same_directory() {
     let place = Place::new();
     let (_log, _) = place.open();
     let error = AuditLog::open(place.settings.clone(), Arc::new(place.clock.clone()), place.metrics.clone());
@@ -94,7 +94,7 @@ async fn a_second_process_cannot_write_to_the_same_directory() {
 // === Bounds ===
 
 #[tokio::test]
-async fn requests_beyond_the_bound_are_refused_and_their_number_is_recorded() {
+async fn a12_requests_beyond_the_bound_are_refused_and_their_number_is_recorded() {
     let mut place = Place::new();
     place.settings.max_in_flight = 2;
     let (log, _) = place.open();
@@ -135,7 +135,7 @@ async fn segments_follow_one_another_by_size_and_on_demand() {
 // === A bad end ===
 
 #[tokio::test]
-async fn a_torn_last_line_is_moved_aside_and_told() {
+async fn a06_a_torn_last_line_is_moved_aside_and_told() {
     for torn in [&b"{\"hash\":\"0123"[..], b"\0\0\0\0", &[b'x'; 200_000]] {
         let place = Place::new();
         place.write(2).await;
@@ -155,7 +155,7 @@ async fn a_torn_last_line_is_moved_aside_and_told() {
 }
 
 #[tokio::test]
-async fn a_crash_anywhere_in_the_first_lines_of_a_segment_is_repaired() {
+async fn a06_a_crash_anywhere_in_the_first_lines_of_a_segment_is_repaired() {
     let place = Place::new();
     place.write(1).await;
     let whole = fs::read(place.segment()).unwrap();
@@ -313,23 +313,23 @@ fn open_faulty(place: &Place) -> (AuditLog, Arc<Faults>) {
 }
 
 async fn writable_again(place: &Place, log: &AuditLog) {
-    while !log.is_writable() {
+    while log.ensure_writable().is_err() {
         place.clock.advance(Duration::from_secs(1));
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn while_the_disk_is_full_nothing_completes_and_nothing_is_lost() {
+async fn a07_while_the_disk_is_full_nothing_completes_and_nothing_is_lost() {
     let place = Place::new();
     let (log, faults) = open_faulty(&place);
     complete(&log, 1).close().await.unwrap();
-    assert!(log.is_writable());
+    assert_eq!(log.ensure_writable(), Ok(()));
 
     faults.append.store(true, Ordering::SeqCst);
     let error = complete(&log, 2).close().await.unwrap_err();
     assert!(matches!(error, AuditError::Write(_)), "{error:?}");
-    assert!(!log.is_writable());
+    assert!(log.ensure_writable().is_err());
     assert!(matches!(log.ensure_writable(), Err(AuditError::Write(_))));
     let mut running = begun(&log, 6);
     assert!(matches!(running.ensure_writable(), Err(AuditError::Write(_))));
@@ -363,7 +363,7 @@ async fn a_head_that_cannot_be_written_stops_new_requests_but_keeps_the_records(
     let (log, faults) = open_faulty(&place);
     faults.anchor.store(true, Ordering::SeqCst);
     complete(&log, 1).close().await.unwrap();
-    while log.is_writable() {
+    while log.ensure_writable().is_ok() {
         tokio::task::yield_now().await;
     }
     faults.anchor.store(false, Ordering::SeqCst);
@@ -398,7 +398,7 @@ async fn a_record_that_may_wait_is_not_waited_for() {
     let mut record = complete(&log, 1);
     record.duty(Duty::Spool);
     assert_eq!(record.close().await.unwrap().sequence(), None);
-    while log.is_writable() {
+    while log.ensure_writable().is_ok() {
         tokio::task::yield_now().await;
     }
     faults.append.store(false, Ordering::SeqCst);
@@ -421,7 +421,7 @@ async fn with_sync_always_and_every_records_are_written_too() {
 // === Many at once, and the end of the process ===
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_acknowledged_record_of_many_tasks_is_there_exactly_once() {
+async fn a11_every_acknowledged_record_of_many_tasks_is_there_exactly_once() {
     let mut place = Place::signed();
     place.settings.segment_bytes = 100_000;
     let (log, _) = place.open();
@@ -480,7 +480,7 @@ async fn child_that_writes_until_it_is_killed() {
 }
 
 #[tokio::test]
-async fn after_kill_nine_every_acknowledged_record_is_there_exactly_once() {
+async fn a11_after_kill_nine_every_acknowledged_record_is_there_exactly_once() {
     let place = Place::new();
     let mut acknowledged = BTreeSet::new();
     for round in 0..5_u32 {

@@ -23,6 +23,8 @@ fn route(resource: &str, action: Action) -> Arc<RouteFacts> {
         public: false,
         single: false,
         denial: Arc::new(denial),
+        rewrite_origin: false,
+        body_as: Default::default(),
         request_headers: Vec::new(),
         response_headers: Vec::new(),
     })

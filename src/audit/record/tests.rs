@@ -22,6 +22,8 @@ fn route() -> Arc<RouteFacts> {
         public: false,
         single: true,
         denial: Arc::new(denial),
+        rewrite_origin: false,
+        body_as: Default::default(),
         request_headers: Vec::new(),
         response_headers: Vec::new(),
     })
@@ -158,7 +160,7 @@ async fn refusals_and_cuts_keep_their_reasons() {
 }
 
 #[tokio::test]
-async fn whatever_the_texts_hold_a_record_is_one_canonical_line() {
+async fn a01_whatever_the_texts_hold_a_record_is_one_canonical_line() {
     let mut texts: Vec<String> =
         ["a\nb", "\r\n{\"hash\":\"", "\u{2028}", "\u{0}", "\"}", "\\", "\u{202e}", "é\u{301}"]
             .map(str::to_owned)

@@ -43,7 +43,7 @@ async fn an_untouched_log_is_sound_and_fully_anchored() {
 }
 
 #[tokio::test]
-async fn an_edited_record_is_named() {
+async fn a02_an_edited_record_is_named() {
     let error = first_error(|lines| lines[4] = lines[4].replace("\"status\":200", "\"status\":403")).await;
     assert!(
         error.ends_with("audit-00000001.jsonl:5: record 5 was changed: its content does not match its hash"),
@@ -52,25 +52,25 @@ async fn an_edited_record_is_named() {
 }
 
 #[tokio::test]
-async fn a_deleted_record_is_named() {
+async fn a02_a_deleted_record_is_named() {
     let error = first_error(|lines| drop(lines.remove(4))).await;
     assert!(error.contains(":5: record 6 stands where record 5 should"), "{error}");
 }
 
 #[tokio::test]
-async fn a_deleted_first_record_is_named() {
+async fn a02_a_deleted_first_record_is_named() {
     let error = first_error(|lines| drop(lines.remove(0))).await;
     assert!(error.contains(":1: the log begins with record 2"), "{error}");
 }
 
 #[tokio::test]
-async fn an_inserted_record_is_named() {
+async fn a02_an_inserted_record_is_named() {
     let error = first_error(|lines| lines.insert(6, lines[3].clone())).await;
     assert!(error.contains(":7: record 4 stands after record 6: it was moved or put in"), "{error}");
 }
 
 #[tokio::test]
-async fn swapped_records_are_named() {
+async fn a02_swapped_records_are_named() {
     let error = first_error(|lines| lines.swap(3, 4)).await;
     assert!(error.contains(":4: record 5 stands where record 4 should"), "{error}");
 }
@@ -97,7 +97,7 @@ async fn garbage_and_unfinished_lines_in_the_middle_are_errors() {
 }
 
 #[tokio::test]
-async fn records_cut_off_the_end_are_missed() {
+async fn a03_records_cut_off_the_end_are_missed() {
     let error = first_error(|lines| lines.truncate(7)).await;
     assert!(
         error.contains(
@@ -110,7 +110,7 @@ async fn records_cut_off_the_end_are_missed() {
 }
 
 #[tokio::test]
-async fn a_log_hashed_anew_does_not_fit_its_head() {
+async fn a04_a_log_hashed_anew_does_not_fit_its_head() {
     let error = first_error(|lines| {
         lines[4] = lines[4].replace("\"status\":200", "\"status\":403");
         rehash(lines);
@@ -120,7 +120,7 @@ async fn a_log_hashed_anew_does_not_fit_its_head() {
 }
 
 #[tokio::test]
-async fn a_log_and_head_made_anew_without_the_key_are_caught_only_by_the_key() {
+async fn a04_a_log_and_head_made_anew_without_the_key_are_caught_only_by_the_key() {
     let place = Place::signed();
     place.write(6).await;
     let forged = Place::new();
@@ -133,7 +133,7 @@ async fn a_log_and_head_made_anew_without_the_key_are_caught_only_by_the_key() {
 }
 
 #[tokio::test]
-async fn a_copy_of_an_earlier_head_catches_a_log_set_back() {
+async fn a05_a_copy_of_an_earlier_head_catches_a_log_set_back() {
     let place = Place::signed();
     place.write(2).await;
     let (old_log, old_head) =
@@ -181,7 +181,7 @@ async fn a_missing_segment_is_named_and_the_first_ones_may_be_kept_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_clock_that_goes_back_is_noticed_and_is_no_error() {
+async fn a08_a_clock_that_goes_back_is_noticed_and_is_no_error() {
     let mut place = Place::signed();
     place.write(1).await;
     place.clock = crate::base::ManualClock::at("2026-02-01T08:00:00Z".parse().unwrap());

@@ -1,6 +1,7 @@
 //! Complaints about policy and configuration files: what, where, and what to do about it.
 
 mod render;
+mod sarif;
 
 use std::fmt;
 use std::sync::Arc;
@@ -89,6 +90,8 @@ impl Diagnostic {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     diagnostics: Vec<Diagnostic>,
+    kept: [usize; 3],
+    left_out: [usize; 3],
     sources: Vec<(Arc<str>, Arc<str>)>,
 }
 
@@ -98,25 +101,50 @@ impl Report {
         self.sources.push((file, text));
     }
 
-    /// Adds a complaint.
+    /// Adds a complaint. Of each severity the first [`MOST_KEPT`] are kept; the rest is counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        let (kept, left_out) = self.counters(diagnostic.severity);
+        if *kept < MOST_KEPT {
+            *kept += 1;
+            self.diagnostics.push(diagnostic);
+        } else {
+            *left_out += 1;
+        }
     }
 
     /// Takes over everything another report holds.
     pub fn extend(&mut self, other: Report) {
-        self.diagnostics.extend(other.diagnostics);
+        for severity in Severity::ALL {
+            *self.counters(severity).1 += other.left_out(severity);
+        }
+        other.diagnostics.into_iter().for_each(|diagnostic| self.push(diagnostic));
         self.sources.extend(other.sources);
     }
 
     /// Whether anything in it keeps the policy from being served.
     pub fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+        self.count(Severity::Error) > 0
     }
 
     /// How many complaints of a severity there are.
     pub fn count(&self, severity: Severity) -> usize {
-        self.diagnostics.iter().filter(|d| d.severity == severity).count()
+        let kept = self.kept.get(severity as usize).copied().unwrap_or(0);
+        kept + self.left_out(severity)
+    }
+
+    /// How many complaints of a severity were only counted.
+    pub fn left_out(&self, severity: Severity) -> usize {
+        self.left_out.get(severity as usize).copied().unwrap_or(0)
+    }
+
+    fn counters(&mut self, severity: Severity) -> (&mut usize, &mut usize) {
+        let ([error, warning, note], [more_errors, more_warnings, more_notes]) =
+            (&mut self.kept, &mut self.left_out);
+        match severity {
+            Severity::Error => (error, more_errors),
+            Severity::Warning => (warning, more_warnings),
+            Severity::Note => (note, more_notes),
+        }
     }
 
     /// Sorts by place (file, line, column) and removes repetitions.
@@ -124,6 +152,10 @@ impl Report {
         self.diagnostics
             .sort_by(|a, b| (&a.place, a.severity, &a.message).cmp(&(&b.place, b.severity, &b.message)));
         self.diagnostics.dedup();
+        for severity in Severity::ALL {
+            let kept = self.diagnostics.iter().filter(|found| found.severity == severity).count();
+            *self.counters(severity).0 = kept;
+        }
     }
 
     /// The complaints, in the order they stand.
@@ -138,6 +170,9 @@ impl Report {
 }
 
 impl Severity {
+    /// All of them, the worst first.
+    pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Note];
+
     /// The name people and programs read.
     pub fn name(self) -> &'static str {
         match self {
@@ -168,3 +203,7 @@ pub fn suggest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }
+
+/// Complaints of one severity that a report keeps: more than anybody reads, and a policy with a million mistakes does not
+/// fill the memory.
+pub(super) const MOST_KEPT: usize = 10_000;

@@ -1,5 +1,7 @@
 //! Complaints as people read them, with the line underlined, and as programs read them.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -9,14 +11,40 @@ use serde_json::json;
 use super::{Diagnostic, Place, Report, Severity};
 
 impl Report {
-    /// All complaints in the manner of rustc: message, place, the line underlined, path and help.
+    /// All complaints in the manner of rustc: message, place, the line underlined, path and help. Of very many the
+    /// worst [`MOST_SHOWN`] are shown, and the others counted.
     pub fn to_text(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
+        let lines = self.sources.iter().map(|(name, text)| (name.as_ref(), Lines::new(text))).collect();
+        let mut room = [0; 3];
+        let mut left = MOST_SHOWN;
+        for (room, severity) in room.iter_mut().zip(Severity::ALL) {
+            *room = left.min(self.count(severity) - self.left_out(severity));
+            left -= *room;
+        }
+        let mut shown = [0_usize; 3];
         let mut out = String::new();
         for diagnostic in self.diagnostics() {
-            out.push_str(&renderer.render(&self.groups(diagnostic)));
-            out.push_str("\n\n");
+            let at = diagnostic.severity as usize;
+            let (Some(shown), Some(room)) = (shown.get_mut(at), room.get(at)) else { continue };
+            if *shown < *room {
+                *shown += 1;
+                out.push_str(&renderer.render(&groups(&lines, diagnostic)));
+                out.push_str("\n\n");
+            }
+        }
+        let more: Vec<_> = Severity::ALL
+            .into_iter()
+            .zip(shown)
+            .filter_map(|(severity, shown)| match self.count(severity) - shown {
+                0 => None,
+                1 => Some(format!("1 {}", severity.name())),
+                count => Some(format!("{count} {}s", severity.name())),
+            })
+            .collect();
+        if !more.is_empty() {
+            out.push_str(&format!("and {} more\n\n", more.join(", ")));
         }
         out
     }
@@ -27,53 +55,78 @@ impl Report {
         let all: Vec<_> = self.diagnostics().iter().map(json_of).collect();
         format!("{:#}", serde_json::Value::from(all))
     }
+}
 
-    fn groups<'r>(&'r self, diagnostic: &'r Diagnostic) -> Vec<Group<'r>> {
-        let level = match diagnostic.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-            Severity::Note => Level::NOTE,
+/// The texts of files by their names.
+type Texts<'t> = HashMap<&'t str, Lines<'t>>;
+
+/// A text that is asked for its lines: it may have a million of them.
+struct Lines<'t> {
+    text: &'t str,
+    starts: OnceCell<Vec<usize>>,
+}
+
+impl<'t> Lines<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, starts: OnceCell::new() }
+    }
+
+    /// A line, from 1.
+    fn line(&self, number: u32) -> Option<&'t str> {
+        let starts = self.starts.get_or_init(|| {
+            let ends = memchr::memchr_iter(b'\n', self.text.as_bytes());
+            std::iter::once(0).chain(ends.map(|end| end + 1)).collect()
+        });
+        let start = *starts.get(number.checked_sub(1)? as usize)?;
+        self.text.get(start..)?.lines().next()
+    }
+}
+
+fn groups<'r>(texts: &Texts<'r>, diagnostic: &'r Diagnostic) -> Vec<Group<'r>> {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let title = level.primary_title(one_line(&diagnostic.message)).id(diagnostic.code);
+    let mut group = Group::with_title(title);
+    if let Some(place) = &diagnostic.place {
+        group = match snippet(texts, place, AnnotationKind::Primary, "") {
+            Some(snippet) => group.element(snippet),
+            None => group.element(origin(place)),
         };
-        let title = level.primary_title(one_line(&diagnostic.message)).id(diagnostic.code);
-        let mut group = Group::with_title(title);
-        if let Some(place) = &diagnostic.place {
-            group = match self.snippet(place, AnnotationKind::Primary, "") {
-                Some(snippet) => group.element(snippet),
-                None => group.element(origin(place)),
-            };
-        }
-        for (place, why) in &diagnostic.related {
-            group = match self.snippet(place, AnnotationKind::Context, why) {
-                Some(snippet) => group.element(snippet),
-                None => group.element(origin(place)),
-            };
-        }
-        if let Some(place) = diagnostic.place.as_ref().filter(|place| place.path != "$") {
-            group = group.element(Level::NOTE.no_name().message(format!("at {}", one_line(&place.path))));
-        }
-        if let Some(help) = &diagnostic.help {
-            group = group.element(Level::HELP.message(one_line(help)));
-        }
-        vec![group]
     }
+    for (place, why) in &diagnostic.related {
+        group = match snippet(texts, place, AnnotationKind::Context, why) {
+            Some(snippet) => group.element(snippet),
+            None => group.element(origin(place)),
+        };
+    }
+    if let Some(place) = diagnostic.place.as_ref().filter(|place| place.path != "$") {
+        group = group.element(Level::NOTE.no_name().message(format!("at {}", one_line(&place.path))));
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(one_line(help)));
+    }
+    vec![group]
+}
 
-    /// Only the line in question goes to the renderer: a policy may have a million of them.
-    fn snippet<'r>(
-        &'r self,
-        place: &'r Place,
-        kind: AnnotationKind,
-        label: &'r str,
-    ) -> Option<Snippet<'r, annotate_snippets::Annotation<'r>>> {
-        let line = self.text(&place.file)?.lines().nth(place.line.checked_sub(1)? as usize)?;
-        let annotation = kind.span(range_in(line, place));
-        let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
-        Some(
-            Snippet::source(line)
-                .path(place.file.as_ref())
-                .line_start(place.line as usize)
-                .annotation(annotation),
-        )
-    }
+/// Only the line in question goes to the renderer: a policy may have a million of them.
+fn snippet<'r>(
+    texts: &Texts<'r>,
+    place: &'r Place,
+    kind: AnnotationKind,
+    label: &'r str,
+) -> Option<Snippet<'r, annotate_snippets::Annotation<'r>>> {
+    let line = texts.get(place.file.as_ref())?.line(place.line)?;
+    let annotation = kind.span(range_in(line, place));
+    let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
+    Some(
+        Snippet::source(line)
+            .path(place.file.as_ref())
+            .line_start(place.line as usize)
+            .annotation(annotation),
+    )
 }
 
 fn origin(place: &Place) -> Origin<'_> {
@@ -117,9 +170,38 @@ fn json_of(diagnostic: &Diagnostic) -> serde_json::Value {
     })
 }
 
+/// Complaints that are written out for people.
+const MOST_SHOWN: usize = 200;
+
 #[cfg(test)]
 mod tests {
+    use super::super::MOST_KEPT;
     use super::*;
+
+    #[test]
+    fn of_very_many_complaints_the_worst_are_shown_and_the_others_counted() {
+        let mut report = Report::default();
+        let text: String = (0..MOST_KEPT + 5).map(|n| format!("line {n}\n")).collect();
+        report.source("p.yaml".into(), text.into());
+        let place = |line: usize| Place {
+            file: "p.yaml".into(),
+            line: line as u32 + 1,
+            column: 1,
+            length: 4,
+            path: "$".into(),
+        };
+        for line in 0..MOST_KEPT + 5 {
+            report.push(Diagnostic::warning("odd", format!("odd {line}")).at(place(line)));
+        }
+        report.push(Diagnostic::error("wrong", "wrong").at(place(MOST_KEPT)));
+        report.sort();
+        assert_eq!(report.diagnostics().len(), MOST_KEPT + 1);
+        assert_eq!(report.count(Severity::Warning), MOST_KEPT + 5);
+        let text = report.to_text(false);
+        assert_eq!(text.matches("warning[odd]").count(), MOST_SHOWN - 1);
+        assert!(text.contains("error[wrong]") && text.contains("| line 10000"), "{text}");
+        assert!(text.ends_with(&format!("and {} warnings more\n\n", MOST_KEPT + 5 - (MOST_SHOWN - 1))));
+    }
 
     fn report() -> Report {
         let mut report = Report::default();

@@ -267,7 +267,7 @@ async fn different_records_count_once_in_a_window() {
 }
 
 #[tokio::test]
-async fn a_record_without_a_known_key_counts_as_a_different_one() {
+async fn e05_a_record_without_a_known_key_counts_as_a_different_one() {
     let scene = Scene::new().await;
     let reading = rule("reading", LimitUnit::DistinctRecords, 3, MINUTE);
     let ticket = scene.admit(&li_na(), &[&reading]).await.unwrap();
@@ -353,7 +353,7 @@ async fn running_more_than_a_warning_allows_is_told() {
 }
 
 #[tokio::test]
-async fn limits_count_whom_they_say() {
+async fn e02_e08_limits_count_whom_they_say() {
     let scene = Scene::new().await;
     let colleague = Caller { key: Some("k9"), ..wang() };
     let elsewhere = Caller { key: Some("k8"), ip: "10.9.9.9".parse().unwrap(), ..li_na() };

@@ -17,7 +17,7 @@ use crate::rewrite::{Access, Format, Path, Selector};
 use super::Compiler;
 use super::selectors::{Pick, resolve};
 use crate::policy::assemble::{Rights, access_at, assemble};
-use crate::policy::model::{PermissionId, PermissionTable, ResourceId, RoleId, RouteTable};
+use crate::policy::model::{Bound, PermissionId, PermissionTable, ResourceId, RoleId, RouteTable};
 use crate::policy::operation::Action;
 use crate::policy::source::Word;
 use crate::policy::syntax::Invariant;
@@ -140,12 +140,12 @@ impl Compiler<'_> {
         let role_of = |index: &u32| self.tables.bindings.get(*index as usize).map(|b| b.role as usize);
         let bound = &self.tables.bound;
         for (user, indexes) in &bound.by_user {
-            for role in indexes.iter().filter_map(role_of) {
+            for role in indexes.all().iter().filter_map(role_of) {
                 sources.get_mut(role).into_iter().for_each(|found| found.users.extend([user.clone()]));
             }
         }
         for (group, indexes) in &bound.by_group {
-            for role in indexes.iter().filter_map(role_of) {
+            for role in indexes.all().iter().filter_map(role_of) {
                 sources.get_mut(role).into_iter().for_each(|found| found.groups.extend([group.clone()]));
             }
         }
@@ -174,7 +174,7 @@ impl Compiler<'_> {
 
     /// The roles that whoever is in a group has in any case.
     fn given_with(&self, group: &str) -> BTreeSet<RoleId> {
-        let indexes = self.tables.bound.by_group.get(group).into_iter().flatten();
+        let indexes = self.tables.bound.by_group.get(group).into_iter().flat_map(Bound::all);
         let bindings = indexes.filter_map(|index| self.tables.bindings.get(*index as usize));
         bindings.filter(|binding| binding.terms.is_none()).map(|binding| binding.role).collect()
     }
@@ -346,7 +346,7 @@ impl Compiler<'_> {
     fn breach(&self, never: &Never, roles: &[RoleId], known: Option<&[Option<Value>]>) -> Option<Breach> {
         let possible = |when: &Predicate| when.could_be_met(known.unwrap_or_default());
         self.tables.routes.iter().find_map(|route| {
-            let (action, resource) = route.about.as_ref()?;
+            let (action, _) = route.about.as_ref()?;
             let guards = || route.guards.iter().filter_map(|i| Some((*i, self.tables.guards.get(*i)?)));
             if guards().any(|(_, guard)| guard.hides.is_none() && !possible(&guard.require)) {
                 return None;
@@ -355,20 +355,24 @@ impl Compiler<'_> {
             let hiding: Vec<usize> = hiding.map(|(index, _)| index).collect();
             let rights = assemble(&self.tables, route, roles, &hiding)?;
             // Some record can be had only if the condition of some permission can be met.
-            let permission = rights.rules.iter().find_map(|name| {
-                let table = self.permission_named(name)?;
-                table.when.as_ref().is_none_or(|when| possible(when)).then(|| name.clone())
-            })?;
             let on_action = never.actions.is_empty() || never.actions.contains(action);
-            let in_scope = never.resources.is_empty() || never.resources.contains(resource);
             let no_fields = never.show.is_empty() && never.mask.is_empty() && never.edit.is_empty();
             if no_fields {
-                let table = self.tables.resources.get(*resource)?;
+                let (permission, resource) = rights.rules.iter().find_map(|name| {
+                    let table = self.permission_named(name)?;
+                    let in_scope = never.resources.is_empty() || never.resources.contains(&table.resource);
+                    let can_be = table.when.as_ref().is_none_or(|when| possible(when));
+                    (in_scope && can_be).then(|| (name.clone(), table.resource))
+                })?;
+                let table = self.tables.resources.get(resource)?;
                 let does = format!("may `{action}` `{}`", table.name);
                 let route = route.facts.name.clone();
-                return (on_action && in_scope).then_some(Breach { does, route, permission });
+                return on_action.then_some(Breach { does, route, permission });
             }
-            on_action.then(|| self.field_breach(never, route, &rights, &possible)).flatten()
+            let some = rights.rules.iter().filter_map(|name| self.permission_named(name));
+            let some =
+                some.map(|table| &table.when).any(|when| when.as_ref().is_none_or(|when| possible(when)));
+            (on_action && some).then(|| self.field_breach(never, route, &rights, &possible)).flatten()
         })
     }
 

@@ -11,7 +11,7 @@ use super::selectors::{Pick, resolve};
 use super::{Compiler, Reads};
 use crate::policy::keys;
 use crate::policy::model::{
-    BindingTable, BindingTerms, PermissionId, PermissionTable, ResourceId, RoleId, RoleTable,
+    BindingTable, BindingTerms, Bound, PermissionId, PermissionTable, ResourceId, RoleId, RoleTable,
 };
 use crate::policy::source::Word;
 use crate::policy::syntax::{FieldAccess, Permission};
@@ -162,6 +162,7 @@ impl Compiler<'_> {
 
     pub(super) fn bindings(&mut self) {
         let set = self.set;
+        self.tables.bindings.reserve_exact(set.bindings.len());
         for binding in &set.bindings {
             let role = self.role(&binding.role);
             let when = binding.when.as_ref().map(|when| self.condition(when, Reads::Request));
@@ -187,10 +188,10 @@ impl Compiler<'_> {
             self.tables.bindings.push(BindingTable { role, terms });
             let bound = &mut self.tables.bound;
             for user in &binding.users {
-                bound.by_user.entry(user.text.clone()).or_default().push(index);
+                Bound::add(&mut bound.by_user, &user.text, index);
             }
             for group in &binding.groups {
-                bound.by_group.entry(group.text.clone()).or_default().push(index);
+                Bound::add(&mut bound.by_group, &group.text, index);
             }
             if binding.users.is_empty() && binding.groups.is_empty() {
                 bound.open.push(index);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::base::Diagnostic;
-use crate::rewrite::{Path, Step};
+use crate::rewrite::{Pairs, Path, Step};
 
 use super::Compiler;
 use crate::policy::model::{LabelledField, ResourceId, ResourceTable};
@@ -37,6 +37,8 @@ impl Compiler<'_> {
         ResourceTable {
             name: resource.name.text.clone(),
             key,
+            embedded: self.embedded(resource, &fields),
+            pairs: self.pairs(resource),
             fields,
             relations,
             unknown_shown: resource.unknown_shown,
@@ -97,6 +99,53 @@ impl Compiler<'_> {
             fields.push(LabelledField { path, text, label: label_id });
         }
         fields
+    }
+
+    /// Places whose text holds JSON: something in them is labelled, or nothing would be looked for.
+    fn embedded(&self, resource: &Resource, fields: &[LabelledField]) -> Vec<Path> {
+        let mut places = Vec::new();
+        for word in &resource.embedded {
+            let Some(path) = self.plain_place(word) else { continue };
+            let within = |field: &LabelledField| path.is_prefix_of(&field.path) && field.path != path;
+            if !fields.iter().any(within) {
+                self.documents.error_with_help(
+                    "matches-nothing",
+                    format!("no field in `{}` has a label", word.text),
+                    format!("label what the JSON in it holds, such as `{}.name`", word.text),
+                    word.mark,
+                );
+                continue;
+            }
+            places.push(path);
+        }
+        places
+    }
+
+    fn pairs(&self, resource: &Resource) -> Vec<Pairs> {
+        let mut lists: Vec<Pairs> = Vec::new();
+        for written in &resource.pairs {
+            let Some(at) = self.plain_place(&written.at) else { continue };
+            if !at.is_list() {
+                self.documents.error_with_help(
+                    "bad-path",
+                    format!("`{}` is no list of pairs", written.at.text),
+                    format!("write `{}[*]`", written.at.text),
+                    written.at.mark,
+                );
+                continue;
+            }
+            if written.name.text == written.value.text {
+                let message = "the name and the value of a pair are two members";
+                self.documents.error("bad-value", message, written.value.mark);
+                continue;
+            }
+            lists.push(Pairs {
+                at,
+                name: written.name.text.as_ref().into(),
+                value: written.value.text.as_ref().into(),
+            });
+        }
+        lists
     }
 
     /// A place of names, `[*]` and `.*`, not the record itself.

@@ -7,14 +7,12 @@ use crate::base::Diagnostic;
 use crate::rewrite::Path;
 
 use super::Compiler;
-use crate::policy::model::{GuardTable, ResourceId, RouteQuery, RouteTable, RouteWhen};
+use crate::policy::model::{GuardTable, ResourceId, RouteTable, RouteWhen};
 use crate::policy::operation::Action;
 use crate::policy::permit::{DenialShape, RouteFacts, UneditableRule};
 use crate::policy::router::{Router, Segment};
 use crate::policy::source::{Mark, Word, did_you_mean};
-use crate::policy::syntax::{
-    Api, Format, PartKind, QueryParts, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
-};
+use crate::policy::syntax::{Api, Format, PartKind, ResourceOf, Route, RoutePart, Uneditable, WhenPart};
 
 /// Action and resource, and what the request must say for them; neither for a public route.
 type Target = (Option<(Action, ResourceId)>, Option<RouteWhen>);
@@ -25,14 +23,6 @@ impl Compiler<'_> {
         let mut written = Vec::new();
         for api in &set.apis {
             let denial = Arc::new(self.denial_shape(api.denial.as_ref()));
-            for (key, mark) in &api.later {
-                self.not_enforced(
-                    &format!("`{key}`"),
-                    "absolute addresses in answers still name the upstream",
-                    true,
-                    *mark,
-                );
-            }
             for route in &api.routes {
                 for (table, ignore_case) in self.route(api, route, &denial) {
                     written.push((table, ignore_case, route.pattern.mark));
@@ -57,10 +47,12 @@ impl Compiler<'_> {
     /// do not matter here.
     fn guard_routes(&mut self) {
         for route in &mut self.tables.routes {
-            let Some((action, resource)) = &route.about else { continue };
+            let resources = route.resources();
+            let Some((action, _)) = &route.about else { continue };
             let concerns = |guard: &GuardTable| {
                 let action = guard.actions.is_empty() || guard.actions.contains(action);
-                let resource = guard.resources.is_empty() || guard.resources.contains(resource);
+                let resource =
+                    guard.resources.is_empty() || guard.resources.iter().any(|id| resources.contains(id));
                 action && (resource || guard.hides.is_some())
             };
             let guards = self.tables.guards.iter().enumerate();
@@ -191,6 +183,7 @@ impl Compiler<'_> {
             );
         }
         match &route.resource {
+            None if route.type_at.is_some() => self.subject(route, action),
             None => {
                 self.documents.error("missing-key", "a route needs `resource`", route.pattern.mark);
                 Vec::new()
@@ -238,10 +231,11 @@ impl Compiler<'_> {
         about: Option<(Action, ResourceId)>,
         when: Vec<RouteWhen>,
     ) -> Option<RouteTable> {
-        let records = match &route.records {
-            Some(word) => Some(self.jsonpath(word)?),
-            None => None,
-        };
+        let (records, rows) = self.records_at(route, about.as_ref())?;
+        let types = about.as_ref().and_then(|(action, _)| self.record_types(route, action));
+        if route.type_at.is_some() && types.is_none() {
+            return None;
+        }
         let lines = !matches!(route.format, Format::Json);
         self.check_answer(route, about.as_ref(), records.as_ref(), lines);
         let single = !lines && records.as_ref().is_some_and(|path| !path.is_list());
@@ -256,25 +250,25 @@ impl Compiler<'_> {
             public: route.public,
             single,
             denial: denial.clone(),
+            rewrite_origin: api.rewrite_origin,
+            body_as: self.body_forms(route),
             request_headers: self.passing_headers(route, &when),
             response_headers: self.headers(&route.response_headers),
         };
         let body = self.body(route, about.as_ref());
         let format = self.answer_format(route, about.as_ref());
-        let mut query =
-            route.query.as_ref().map(|parts| self.query(parts, about.as_ref())).unwrap_or_default();
-        // What decides about a route goes on, or the upstream would take the request for another.
-        let judged = when.iter().filter(|when| when.kind == PartKind::Query).map(|when| when.name.clone());
-        let judged: Vec<_> = judged.filter(|name| !query.names().any(|known| known == name)).collect();
-        query.pass.extend(judged);
+        let query = self.questions(route, about.as_ref(), &when, rows.as_ref());
         Some(RouteTable {
             facts: Arc::new(facts),
             method: method.clone(),
             template: template.to_vec(),
+            reads_body: Self::body_is_asked(&query, &when),
             when,
             about,
             format,
             records,
+            rows,
+            types,
             keep,
             total,
             remove_total: route.envelope.remove_total,
@@ -324,7 +318,7 @@ impl Compiler<'_> {
         }
         let reads = matches!(action, Action::List | Action::Read | Action::Export);
         match (records, &route.records) {
-            (None, _) if reads => self.warn(
+            (None, _) if reads && route.rows.is_none() => self.warn(
                 "nothing-released",
                 "the route says not where the records are, so its answers are empty".into(),
                 Some("add `records: $.data[*]` or where they stand".into()),
@@ -373,32 +367,6 @@ impl Compiler<'_> {
             }
             (None, Some((Action::Create | Action::Update, _))) => Some(Path::default()),
             (None, _) => None,
-        }
-    }
-
-    fn query(&self, parts: &QueryParts, about: Option<&(Action, ResourceId)>) -> RouteQuery {
-        let resource = about.and_then(|(_, id)| self.tables.resources.get(*id));
-        for word in &parts.filter {
-            let Some(resource) = resource else { break };
-            let known = resource.fields.iter().any(|field| field.text == word.text);
-            if !known {
-                let message = format!("`{}` is no declared field of `{}`", word.text, resource.name);
-                let help = did_you_mean(&word.text, resource.fields.iter().map(|f| f.text.as_ref()))
-                    .unwrap_or_else(|| "a filter parameter is named like the field it filters by".into());
-                self.documents.error_with_help("matches-nothing", message, help, word.mark);
-            }
-        }
-        let texts = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect();
-        let named = parts.select.iter().chain(&parts.sort).chain(&parts.search);
-        let named = named.chain(parts.page_size.iter().map(|(word, _)| word)).chain(&parts.pass);
-        crate::policy::syntax::unique(self.documents, "query parameter", named.chain(&parts.filter));
-        RouteQuery {
-            select: parts.select.as_ref().map(|word| word.text.clone()),
-            sort: parts.sort.as_ref().map(|word| word.text.clone()),
-            filter: texts(&parts.filter),
-            search: texts(&parts.search),
-            page_size: parts.page_size.as_ref().map(|(word, max)| (word.text.clone(), *max)),
-            pass: texts(&parts.pass),
         }
     }
 

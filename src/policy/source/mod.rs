@@ -9,8 +9,10 @@
 
 mod fields;
 mod parse;
+mod simple;
+mod tree;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -160,6 +162,7 @@ struct Document {
     name: Arc<str>,
     text: Arc<str>,
     root: Option<Arc<Node>>,
+    aliased: bool,
     lines: Vec<u32>,
 }
 
@@ -170,6 +173,8 @@ pub struct Documents {
     files: Vec<Document>,
     names: HashSet<Arc<str>>,
     report: RefCell<Report>,
+    /// A list that [`Fields`] needs for a moment.
+    spare: Cell<Vec<&'static str>>,
 }
 
 impl Documents {
@@ -220,15 +225,17 @@ impl Documents {
         let lines = std::iter::once(0)
             .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| (at + 1) as u32))
             .collect();
-        self.files.push(Document { name, text: text.clone(), root: None, lines });
-        match parse::parse(&text, file, &self.bounds) {
-            Ok((node, complaints)) => {
-                let node = Arc::new(node);
+        self.files.push(Document { name, text: text.clone(), root: None, aliased: false, lines });
+        let read = simple::read(&text, file, &self.bounds);
+        match read.map_or_else(|| parse::parse(&text, file, &self.bounds), Ok) {
+            Ok(built) => {
+                let node = Arc::new(built.root);
                 if let Some(document) = self.files.last_mut() {
                     document.root = Some(node.clone());
+                    document.aliased = built.aliased;
                 }
-                let broken = !complaints.is_empty();
-                for complaint in complaints {
+                let broken = !built.complaints.is_empty();
+                for complaint in built.complaints {
                     self.complain(complaint);
                 }
                 (!broken).then_some(node)
@@ -240,7 +247,7 @@ impl Documents {
         }
     }
 
-    fn complain(&self, complaint: parse::Complaint) {
+    fn complain(&self, complaint: tree::Complaint) {
         let mut diagnostic =
             Diagnostic::error(complaint.code, complaint.message).at(self.place(complaint.mark));
         if let Some(help) = complaint.help {
@@ -318,8 +325,9 @@ impl Documents {
 
     /// Where a mark is, for people.
     pub fn place(&self, mark: Mark) -> Place {
-        let root = self.files.get(mark.file as usize).and_then(|document| document.root.as_deref());
-        let path = root.map_or_else(|| "$".to_owned(), |root| path_to(root, mark));
+        let document = self.files.get(mark.file as usize);
+        let root = document.and_then(|document| Some((document.root.as_deref()?, document.aliased)));
+        let path = root.map_or_else(|| "$".to_owned(), |(root, aliased)| path_to(root, aliased, mark));
         Place { path, ..self.place_without_path(mark) }
     }
 
@@ -343,38 +351,41 @@ impl Documents {
     }
 }
 
-/// The path of the innermost node around a mark.
-fn path_to(root: &Node, mark: Mark) -> String {
+/// The path of the innermost node around a mark. What is in a node stands in order, so it is found by halving, except
+/// where aliases stand for something from elsewhere in the file.
+fn path_to(root: &Node, aliased: bool, mark: Mark) -> String {
     let mut path = String::from("$");
     let mut node = root;
-    'down: loop {
+    loop {
         match &node.value {
             Value::Map(members) => {
-                for (key, value) in members {
-                    if key.mark.start == mark.start && key.mark.end == mark.end {
-                        push_name(&key.text, &mut path);
-                        return path;
-                    }
-                    if covers(value, mark) {
-                        push_name(&key.text, &mut path);
-                        node = value;
-                        continue 'down;
-                    }
+                let after = members.partition_point(|(key, _)| key.mark.start <= mark.start);
+                let inside = |(key, value): &&(Word, Node)| is_key(key, mark) || covers(value, mark);
+                let found = after.checked_sub(1).and_then(|at| members.get(at)).filter(inside);
+                let found = found.or_else(|| if aliased { members.iter().find(inside) } else { None });
+                let Some((key, value)) = found else { return path };
+                push_name(&key.text, &mut path);
+                if is_key(key, mark) {
+                    return path;
                 }
+                node = value;
             }
             Value::List(items) => {
-                if let Some(index) = items.iter().position(|item| covers(item, mark)) {
-                    path.push_str(&format!("[{index}]"));
-                    if let Some(item) = items.get(index) {
-                        node = item;
-                        continue 'down;
-                    }
-                }
+                let after = items.partition_point(|item| item.mark.start <= mark.start);
+                let inside = |at: &usize| items.get(*at).is_some_and(|item| covers(item, mark));
+                let found = after.checked_sub(1).filter(inside);
+                let found = found.or_else(|| if aliased { (0..items.len()).find(inside) } else { None });
+                let Some((at, item)) = found.and_then(|at| Some((at, items.get(at)?))) else { return path };
+                path.push_str(&format!("[{at}]"));
+                node = item;
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => return path,
         }
-        return path;
     }
+}
+
+fn is_key(key: &Word, mark: Mark) -> bool {
+    key.mark.start == mark.start && key.mark.end == mark.end
 }
 
 fn covers(node: &Node, mark: Mark) -> bool {

@@ -7,6 +7,7 @@ mod guards;
 mod people;
 mod resources;
 mod routes;
+mod shapes;
 mod tests_section;
 pub(crate) mod units;
 
@@ -21,8 +22,9 @@ pub use guards::{Alert, Approval, Exceed, Guard, GuardScope, Invariant, Limit, Q
 pub use people::{Binding, FieldAccess, MaskDefinition, Permission, Role};
 pub use resources::Resource;
 pub use routes::{
-    Api, Denials, Envelope, Format, PartKind, QueryParts, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
+    Api, Denials, Envelope, Format, PartKind, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
 };
+pub use shapes::{Asks, QueryParts, RowColumns, Rows, TypeAt};
 pub use tests_section::{PolicyTest, TestExpectation, TestPrincipal, TestRequest};
 
 /// Everything the policy files say.

@@ -1,5 +1,6 @@
 //! The section `apis`.
 
+use super::shapes::{QueryParts, Rows, TypeAt, query, rows, type_at};
 use super::units;
 use super::{Documents, Fields, Mark, Node, Value, Word, items, members, word};
 use crate::policy::source::words;
@@ -13,8 +14,8 @@ pub struct Api {
     pub denial: Option<Denials>,
     /// What it can do.
     pub routes: Vec<Route>,
-    /// Keys that are read and not acted on yet.
-    pub later: Vec<(&'static str, Mark)>,
+    /// Whether absolute URLs in answers point back at the gateway.
+    pub rewrite_origin: bool,
 }
 
 /// How an api says no.
@@ -47,6 +48,12 @@ pub struct Route {
     pub resource: Option<ResourceOf>,
     /// Where the records are in the answer.
     pub records: Option<Word>,
+    /// Where they are as positional rows.
+    pub rows: Option<Rows>,
+    /// What tells records of several types apart.
+    pub type_at: Option<TypeAt>,
+    /// How the body holds its JSON.
+    pub body_as: Vec<Word>,
     /// What of the rest may pass.
     pub envelope: Envelope,
     /// Longest answer held for an exact total, in bytes.
@@ -140,23 +147,6 @@ pub struct Envelope {
     pub remove_total: bool,
 }
 
-/// What query parameters mean.
-#[derive(Clone, Debug, Default)]
-pub struct QueryParts {
-    /// Lists the wanted fields.
-    pub select: Option<Word>,
-    /// Names the sorting fields.
-    pub sort: Option<Word>,
-    /// Parameters named like the field they filter by.
-    pub filter: Vec<Word>,
-    /// Free-text search.
-    pub search: Vec<Word>,
-    /// The page size: parameter and largest value.
-    pub page_size: Option<(Word, u64)>,
-    /// Parameters that pass unread.
-    pub pass: Vec<Word>,
-}
-
 /// The format of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -175,16 +165,13 @@ pub enum Format {
 pub(super) fn api(documents: &Documents, name: &Word, node: &Node) -> Option<Api> {
     let fields = Fields::of(documents, node, "an api")?;
     let denial = fields.node("denial").and_then(|node| denials(documents, node));
-    let mut later = Vec::new();
-    if let Some(node) = fields.node("origin") {
-        later.push(("origin", node.mark));
-    }
+    let rewrite_origin = fields.choice("origin", &[("keep", false), ("rewrite", true)]).unwrap_or(false);
     let mut routes = Vec::new();
     if let Some(node) = fields.node("routes") {
         routes.extend(items(documents, node, "`routes`").iter().filter_map(|item| route(documents, item)));
     }
     fields.finish();
-    Some(Api { name: name.clone(), denial, routes, later })
+    Some(Api { name: name.clone(), denial, routes, rewrite_origin })
 }
 
 fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
@@ -200,13 +187,13 @@ fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
 fn route(documents: &Documents, node: &Node) -> Option<Route> {
     let fields = Fields::of(documents, node, "a route")?;
     let mut later = Vec::new();
-    for key in ["rows", "type_at", "body_as", "remember", "batch"] {
+    for key in ["remember", "batch"] {
         if let Some((word, _)) = fields.entry(key) {
             later.push((key, word.mark));
         }
     }
     let pattern = fields.required_text("match");
-    let query = fields.node("query").and_then(|node| query(documents, node, &mut later));
+    let query = fields.node("query").and_then(|node| query(documents, node));
     let hold_for_total = fields
         .text("hold_for_total")
         .and_then(|text| units::accept(documents, &text, units::size(&text.text)));
@@ -219,6 +206,9 @@ fn route(documents: &Documents, node: &Node) -> Option<Route> {
         action: fields.text("action"),
         resource: fields.node("resource").and_then(|node| resource_of(documents, node)),
         records: fields.text("records"),
+        rows: fields.node("rows").and_then(|node| rows(documents, node)),
+        type_at: fields.node("type_at").and_then(|node| type_at(documents, node)),
+        body_as: fields.texts("body_as").unwrap_or_default(),
         envelope: fields.node("envelope").and_then(|node| envelope(documents, node)).unwrap_or_default(),
         hold_for_total,
         body: fields.text("body"),
@@ -292,7 +282,7 @@ fn resource_of(documents: &Documents, node: &Node) -> Option<ResourceOf> {
 }
 
 /// `path id`, `query q`, `header X-Module`, `body $.method`.
-fn part(documents: &Documents, text: &Word) -> Option<RoutePart> {
+pub(super) fn part(documents: &Documents, text: &Word) -> Option<RoutePart> {
     const KINDS: [(&str, PartKind); 4] = [
         ("path", PartKind::Path),
         ("query", PartKind::Query),
@@ -323,30 +313,4 @@ fn envelope(documents: &Documents, node: &Node) -> Option<Envelope> {
     let remove_total = fields.choice("total_unknown", &[("null", false), ("remove", true)]).unwrap_or(false);
     fields.finish();
     Some(Envelope { keep, total, remove_total })
-}
-
-fn query(documents: &Documents, node: &Node, later: &mut Vec<(&'static str, Mark)>) -> Option<QueryParts> {
-    let fields = Fields::of(documents, node, "`query`")?;
-    // With a dialect the other keys name parts of the request in the dialect's own way.
-    if let Some((word, _)) = fields.entry("dialect") {
-        later.push(("dialect", word.mark));
-        return None;
-    }
-    let page_size = fields.node("page_size").and_then(|node| {
-        let fields = Fields::of(documents, node, "`page_size`")?;
-        let param = fields.required_text("param");
-        let max = fields.required("max").and_then(|node| crate::policy::source::number(documents, node));
-        fields.finish();
-        Some((param?, max?))
-    });
-    let parts = QueryParts {
-        select: fields.text("select"),
-        sort: fields.text("sort"),
-        filter: fields.texts("filter").unwrap_or_default(),
-        search: fields.texts("search").unwrap_or_default(),
-        page_size,
-        pass: fields.texts("pass").unwrap_or_default(),
-    };
-    fields.finish();
-    Some(parts)
 }

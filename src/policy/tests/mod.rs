@@ -6,6 +6,7 @@ mod fine_print;
 mod invariants;
 mod naive;
 mod rules;
+mod shapes;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! One file for each dialect. A parameter that nobody declared is refused, and so is a field the caller may not
 //! query by, in the same words as one that does not exist: the answer says nothing about hidden fields.
 
+mod body;
+mod dialect;
 mod plain;
 mod select;
 
@@ -14,9 +16,21 @@ use crate::policy::Permit;
 
 use super::Refused;
 
+pub(super) use body::guard as body;
+
 /// The query that goes upstream: judged, and written again.
 pub(super) fn guard(permit: &Permit) -> Result<Vec<(String, String)>, Refused> {
-    plain::guard(permit.query(), permit.rewrite(), permit.operation().query())
+    let (rule, query) = (permit.query(), permit.operation().query());
+    let mut judged = match rule.dialect {
+        None => plain::guard(rule, permit.rewrite(), query),
+        Some(named) => dialect::guard(named, rule, permit.rewrite(), query),
+    }?;
+    if let (Some(name), Some(columns)) = (&rule.columns, permit.columns()) {
+        for (_, value) in judged.iter_mut().filter(|(known, _)| **known == **name) {
+            *value = columns.names.join(&*columns.split);
+        }
+    }
+    Ok(judged)
 }
 
 /// A query as it stands in a target, without the question mark. Everything but unreserved characters (RFC 3986

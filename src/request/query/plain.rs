@@ -28,7 +28,7 @@ pub(super) fn guard(
 }
 
 /// The value that goes on in place of `value`.
-fn judged(
+pub(super) fn judged(
     rule: &QueryRule,
     plan: &RewritePlan,
     query: &[(String, String)],
@@ -48,6 +48,9 @@ fn judged(
         once().then(|| size(value, *largest)).flatten()
     } else if listed(&rule.filter) {
         rule.fields.queryable.contains(name).then(|| value.to_owned())
+    } else if is(&rule.columns) {
+        // The permit's columns take its place.
+        once().then(|| value.to_owned())
     } else if listed(&rule.search) || listed(&rule.pass) {
         Some(value.to_owned())
     } else {
@@ -56,7 +59,7 @@ fn judged(
     judged.ok_or_else(|| Refused::Query { parameter: shown(name) })
 }
 
-fn selection(fields: &QueryFields, plan: &RewritePlan, value: &str) -> Option<String> {
+pub(super) fn selection(fields: &QueryFields, plan: &RewritePlan, value: &str) -> Option<String> {
     let mut kept: Vec<String> = value
         .split(',')
         .map(str::trim)
@@ -66,7 +69,9 @@ fn selection(fields: &QueryFields, plan: &RewritePlan, value: &str) -> Option<St
     if kept.is_empty() {
         return None;
     }
-    for name in select::deciding(plan) {
+    let asked_for = |place: &str| kept.iter().any(|name| covers(name, place) || covers(place, name));
+    let deciding = select::deciding(plan, &asked_for);
+    for name in deciding {
         if !kept.iter().any(|chosen| covers(chosen, &name)) {
             kept.push(name);
         }
@@ -92,7 +97,7 @@ fn covers(container: &str, name: &str) -> bool {
         || name.strip_prefix(container).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-fn order(fields: &QueryFields, value: &str) -> Option<String> {
+pub(super) fn order(fields: &QueryFields, value: &str) -> Option<String> {
     let allowed = |key: &&str| sort_field(key).is_some_and(|field| fields.queryable.contains(field));
     let keys: Vec<&str> = value.split(',').map(str::trim).collect();
     keys.iter().all(allowed).then(|| keys.join(","))
@@ -105,7 +110,7 @@ fn sort_field(key: &str) -> Option<&str> {
     known.then_some(field)
 }
 
-fn size(value: &str, largest: u64) -> Option<String> {
+pub(super) fn size(value: &str, largest: u64) -> Option<String> {
     // Zero and negative sizes mean "all" to some upstreams.
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let size = if digits { value.parse::<u64>().unwrap_or(u64::MAX) } else { 0 };

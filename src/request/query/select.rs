@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 
 use crate::rewrite::{Path, Records, RewritePlan, RuleId, RuleRef, Step};
 
-/// The dotted names of the members that decide about the plan's records.
-pub(super) fn deciding(plan: &RewritePlan) -> BTreeSet<String> {
+/// The dotted names of the members that decide about the plan's records, and about those related records that the
+/// selection asks for.
+pub(super) fn deciding(plan: &RewritePlan, asked_for: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let mut walk = Walk { plan, names: &mut names, open: Vec::new() };
+    let mut walk = Walk { plan, asked_for, names: &mut names, open: Vec::new() };
     match &plan.layout.records {
         Records::None => {}
         Records::One { rule, .. } | Records::Many { rule, .. } => walk.reference(rule, &mut Vec::new()),
@@ -24,6 +25,7 @@ pub(super) fn deciding(plan: &RewritePlan) -> BTreeSet<String> {
 
 struct Walk<'p> {
     plan: &'p RewritePlan,
+    asked_for: &'p dyn Fn(&str) -> bool,
     names: &'p mut BTreeSet<String>,
     /// Rules being walked: a relation may lead back to its parent's type.
     open: Vec<RuleId>,
@@ -56,7 +58,9 @@ impl<'p> Walk<'p> {
         for (place, reference) in &rule.relations {
             let depth = above.len();
             above.extend(leading(place));
-            self.reference(reference, above);
+            if (self.asked_for)(&above.join(".")) {
+                self.reference(reference, above);
+            }
             above.truncate(depth);
         }
         self.open.pop();

@@ -1,7 +1,8 @@
 //! What the engine took out of a body, by the names the caller gave it.
 
+use crate::policy::Tree;
+
 use super::super::refused::shown;
-use super::tree::Tree;
 
 /// The dotted names of what is in `given` and not, or not the same, in `kept`; the first of each branch, each once,
 /// and no more than a stated number of them.

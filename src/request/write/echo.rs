@@ -1,11 +1,10 @@
 //! Masked values that come back: saving `138****8000` would overwrite the number it stands for.
 
-use crate::policy::WriteRule;
+use crate::policy::{Tree, WriteRule};
 use crate::rewrite::mask::Scalar;
 use crate::rewrite::{Path, Records, Step};
 
 use super::super::refused::shown;
-use super::tree::Tree;
 
 /// The dotted names of fields whose value a mask could have written that the caller may have been shown.
 pub(super) fn masked(body: &Tree, rule: &WriteRule) -> Vec<Box<str>> {
@@ -17,9 +16,10 @@ pub(super) fn masked(body: &Tree, rule: &WriteRule) -> Vec<Box<str>> {
         }
         Records::None | Records::Rows { .. } => {}
     }
+    let unfolded: Vec<Tree> = records.iter().map(|record| unfolded(record, rule)).collect();
     for (path, mask) in &rule.masks {
         let mut echoed = false;
-        for record in &records {
+        for record in &unfolded {
             at_path(record, &path.0, &mut |tree| {
                 echoed |= scalar(tree).is_some_and(|value| mask.could_have_written(value));
             });
@@ -30,6 +30,66 @@ pub(super) fn masked(body: &Tree, rule: &WriteRule) -> Vec<Box<str>> {
         }
     }
     found
+}
+
+/// A record with the JSON in its texts opened, and its name/value pairs as the fields they stand for.
+fn unfolded(record: &Tree, rule: &WriteRule) -> Tree {
+    let (pairs, embedded) = rule.shape();
+    let mut record = record.clone();
+    for place in embedded {
+        each(&mut record, place.steps(), &mut |tree| {
+            if let Some(inner) =
+                tree.text().and_then(|text| Tree::parse(text.as_bytes(), EMBEDDED_DEPTH).ok())
+            {
+                *tree = inner;
+            }
+        });
+    }
+    let mut fields = Vec::new();
+    for list in pairs {
+        at_path(&record, list.at.steps(), &mut |pair| {
+            let Tree::Object(members) = pair else { return };
+            let member =
+                |name: &str| members.iter().find(|(known, _)| **known == *name).map(|(_, tree)| tree);
+            if let (Some(Tree::Text(name)), Some(value)) = (member(&list.name), member(&list.value)) {
+                fields.push(nested(name, value.clone()));
+            }
+        });
+    }
+    for field in fields {
+        // A field of the same name stands beside it: both are looked at.
+        if let (Tree::Object(members), Tree::Object(field)) = (&mut record, field) {
+            members.extend(field);
+        }
+    }
+    record
+}
+
+/// A value under a dotted name.
+fn nested(name: &str, value: Tree) -> Tree {
+    let path = Path::parse_field(name).unwrap_or_else(|_| Path::name(name));
+    path.steps().iter().rev().fold(value, |tree, step| match step {
+        Step::Name(name) => Tree::Object(vec![(name.clone(), tree)]),
+        Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. } | Step::Descend => tree,
+    })
+}
+
+fn each(tree: &mut Tree, path: &[Step], change: &mut impl FnMut(&mut Tree)) {
+    let Some((step, rest)) = path.split_first() else { return change(tree) };
+    match (step, tree) {
+        (Step::Name(wanted), Tree::Object(members)) => {
+            for (_, value) in members.iter_mut().filter(|(name, _)| name == wanted) {
+                each(value, rest, change);
+            }
+        }
+        (Step::Any, Tree::Object(members)) => {
+            members.iter_mut().for_each(|(_, value)| each(value, rest, change));
+        }
+        (Step::Elements | Step::Any, Tree::List(items)) => {
+            items.iter_mut().for_each(|item| each(item, rest, change));
+        }
+        _ => {}
+    }
 }
 
 fn at_path<'t>(tree: &'t Tree, path: &[Step], visit: &mut impl FnMut(&'t Tree)) {
@@ -94,3 +154,5 @@ fn dotted(path: &Path) -> Box<str> {
     });
     shown(&names.collect::<Vec<_>>().join("."))
 }
+
+const EMBEDDED_DEPTH: usize = 64;

@@ -8,19 +8,16 @@
 
 mod compare;
 mod echo;
-mod tree;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::policy::{UneditableRule, WriteRule};
+use crate::policy::{Tree, UneditableRule, WriteRule};
 use crate::rewrite::condition::Params;
 use crate::rewrite::{Counts, RewritePlan, Rewriter};
 
 use super::{Applied, Refused, RequestBounds};
-
-use tree::Tree;
 
 /// The body that may be sent in place of `body`. Where the record was read before, what may be set is what the
 /// permissions that apply to it let be set.
@@ -28,11 +25,10 @@ pub(super) fn filter(
     rule: &WriteRule,
     applied: Option<&Applied>,
     params: &Params,
-    body: &[u8],
+    given: &Tree,
     bounds: &RequestBounds,
-) -> Result<Bytes, Refused> {
-    let given = Tree::parse(body, bounds.depth)?;
-    let echoed = echo::masked(&given, rule);
+) -> Result<Tree, Refused> {
+    let echoed = echo::masked(given, rule);
     if !echoed.is_empty() {
         return Err(Refused::MaskedValue { fields: echoed });
     }
@@ -40,21 +36,16 @@ pub(super) fn filter(
         Some(applied) => Arc::new(rule.narrowed(applied.grants())),
         None => Arc::clone(&rule.plan),
     };
-    let (editable, counts) = editable(plan, params, &given)?;
-    let kept = Tree::parse(&editable, bounds.depth)?;
-    let taken = compare::missing(&given, &kept);
+    let (editable, counts) = editable(plan, params, given)?;
+    let kept = Tree::parse(&editable, bounds.depth).map_err(Refused::Body)?;
+    let taken = compare::missing(given, &kept);
     // A record outside the rule's conditions is no field that could be left out.
     let refused = counts.withheld > 0
         || match rule.on_uneditable {
             UneditableRule::Refuse => !taken.is_empty(),
             UneditableRule::Strip => false,
         };
-    if refused { Err(Refused::NotEditable { fields: taken }) } else { Ok(editable) }
-}
-
-/// The body of an operation that is no write, parsed and written again.
-pub(super) fn restated(body: &[u8], bounds: &RequestBounds) -> Result<Bytes, Refused> {
-    Ok(Tree::parse(body, bounds.depth)?.to_json().into())
+    if refused { Err(Refused::NotEditable { fields: taken }) } else { Ok(kept) }
 }
 
 fn editable(plan: Arc<RewritePlan>, params: &Params, given: &Tree) -> Result<(Bytes, Counts), Refused> {

@@ -8,14 +8,17 @@ mod shape;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::condition::Predicate;
+use super::condition::{Params, Predicate, Slot};
 use super::path::{Path, Step};
 use super::plan::{Columns, Format, RecordRule, Records, RewritePlan, RuleRef};
 
+#[cfg(any(test, fuzzing))]
 pub(crate) use names::fold;
 pub(crate) use program::{Act, Capture, Counted, Masks, NO_FIELD, Node, PASSING, Program};
 pub use shape::TooLarge;
-pub(crate) use shape::{FORBIDDEN, ROOT, Shape, StateId, covers};
+#[cfg(any(test, fuzzing))]
+pub(crate) use shape::covers;
+pub(crate) use shape::{FORBIDDEN, ROOT, Shape, StateId};
 
 use program::{Selectors, Source, layout_nodes, probe_nodes, record_nodes};
 use shape::{Mark, Pattern};
@@ -100,11 +103,31 @@ pub(crate) enum Which {
     ByType(HashMap<Box<str>, ProbedRule>),
 }
 
-/// A rule, and the probe's slots for each of its grants' conditions.
+/// A rule, the conditions of its grants, and the probe's slots for each of them.
 #[derive(Debug, Clone)]
 pub(crate) struct ProbedRule {
     pub(crate) rule: usize,
-    pub(crate) grants: Vec<(Option<Arc<Predicate>>, Vec<u32>)>,
+    /// Each once, however many grants have it.
+    pub(crate) conditions: Vec<(Arc<Predicate>, Vec<u32>)>,
+    /// The condition of each grant; `None`: it always applies.
+    pub(crate) grants: Vec<Option<usize>>,
+}
+
+impl ProbedRule {
+    /// The grants that apply to a record, whose values `slot` knows by the numbers of the probe's slots.
+    pub(crate) fn applying(&self, slot: impl Fn(u32) -> Slot, params: &Params) -> Vec<usize> {
+        let met: Vec<bool> = self
+            .conditions
+            .iter()
+            .map(|(when, slots)| {
+                let slots: Vec<Slot> = slots.iter().map(|number| slot(*number)).collect();
+                when.is_met(&slots, params)
+            })
+            .collect();
+        let applies =
+            |when: &Option<usize>| when.is_none_or(|number| met.get(number).copied().unwrap_or(false));
+        self.grants.iter().enumerate().filter(|(_, when)| applies(when)).map(|(number, _)| number).collect()
+    }
 }
 
 impl Compiled {
@@ -159,8 +182,11 @@ impl Compiled {
             fields: &entry.fields,
         };
         let nodes = record_nodes(&entry.shape, grants, &source);
-        let columns = columns_of(&entry.shape, &entry.columns);
-        Program { shape: Arc::clone(&entry.shape), nodes, rule: Some(rule), grants: grants.to_vec(), columns }
+        let shape = Arc::clone(&entry.shape);
+        let mut program =
+            Program { shape, nodes, rule: Some(rule), grants: grants.to_vec(), columns: Vec::new() };
+        program.columns = entry.columns.iter().map(|column| program.follow(column)).collect();
+        program
     }
 
     /// Whether no set of grants could release something in a column: grants only add, so all of them together show
@@ -168,10 +194,9 @@ impl Compiled {
     pub(crate) fn gone(&self, rule: usize, plan: &RewritePlan, columns: &[Path]) -> Vec<bool> {
         let grants: Vec<usize> = (0..plan.rules.get(rule).map_or(0, |rule| rule.grants.len())).collect();
         let Some(program) = self.program(rule, &grants) else { return vec![true; columns.len()] };
-        let states = columns_of(&program.shape, columns);
+        let states = columns.iter().map(|column| program.follow(column));
         let hidden = |act: Act| matches!(act, Act::Drop | Act::DropCounting);
         states
-            .into_iter()
             .map(|state| {
                 let node = program.node(state);
                 hidden(node.text) && hidden(node.other) && hidden(node.object) && hidden(node.array)
@@ -180,7 +205,7 @@ impl Compiled {
     }
 }
 
-/// The state of each column; one that leads through a related record is forbidden.
+/// The state of each column, by its exact name: for what conditions read.
 pub(crate) fn columns_of(shape: &Shape, columns: &[Path]) -> Vec<StateId> {
     columns.iter().map(|column| shape.follow(ROOT, column).unwrap_or(FORBIDDEN)).collect()
 }
@@ -325,15 +350,20 @@ impl Compiler<'_> {
                 slots.len() - 1
             }))
         };
+        let mut conditions: Vec<(Arc<Predicate>, Vec<u32>)> = Vec::new();
         let grants = self.plan.rules.get(rule).map(|rule| rule.grants.as_slice()).unwrap_or_default();
         let grants = grants
             .iter()
             .map(|grant| {
-                let places = grant.when.iter().flat_map(|when| when.slots()).map(&mut slot).collect();
-                (grant.when.clone(), places)
+                let when = grant.when.as_ref()?;
+                let known = conditions.iter().position(|(known, _)| Arc::ptr_eq(known, when));
+                Some(known.unwrap_or_else(|| {
+                    conditions.push((when.clone(), when.slots().iter().map(&mut slot).collect()));
+                    conditions.len() - 1
+                }))
             })
             .collect();
-        ProbedRule { rule, grants }
+        ProbedRule { rule, conditions, grants }
     }
 
     fn layout(
@@ -371,8 +401,9 @@ impl Compiler<'_> {
             add(at.clone(), Mark::Record, true);
             let steps = at.steps();
             let certain = steps.iter().take_while(|step| !matches!(step, Step::Any | Step::Descend)).count();
-            for length in 0..certain {
-                add(Path(steps.iter().take(length).cloned().collect()), Mark::Way, true);
+            for (length, step) in steps.iter().take(certain).enumerate() {
+                let way = if matches!(step, Step::Name(_)) { Mark::WayObject } else { Mark::WayArray };
+                add(Path(steps.iter().take(length).cloned().collect()), way, true);
             }
             if let Some((_, list)) = steps.split_last().filter(|_| !single) {
                 add(Path(list.to_vec()), Mark::RecordList, true);
@@ -421,4 +452,48 @@ fn slots_under(shape: &Shape, id: StateId) -> Vec<u32> {
         }
     }
     slots
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::condition::{ParamTable, Value};
+    use super::super::{Access, Bounds, Grant, Layout, RuleId};
+    use super::*;
+
+    /// docs/rules.md: "what depends on the record costs one evaluation per distinct condition per record".
+    #[test]
+    fn a_condition_is_judged_once_however_many_grants_have_it() {
+        let mut params = ParamTable::default();
+        let mut condition = |text: &str| Some(Arc::new(Predicate::compile(text, &mut params).unwrap()));
+        let (first, second) = (condition("record.a == 1"), condition("record.a == 2 || record.b == 1"));
+        let whens = [first.clone(), second.clone(), None, first.clone(), second, first];
+        let grants =
+            whens.map(|when| Grant { when, fields: Vec::new(), otherwise: Access::Show, name: "g".into() });
+        let rule = RecordRule {
+            name: "r".into(),
+            key: None,
+            grants: grants.into(),
+            guards: Vec::new(),
+            relations: Vec::new(),
+            embedded: Vec::new(),
+            pairs: Vec::new(),
+        };
+        let at = Path(vec![Step::Elements]);
+        let records = Records::Many { at, rule: RuleRef::Fixed(RuleId(0)) };
+        let layout = Layout { records, keep: Vec::new(), total: None };
+        let plan = RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default());
+        let compiled = plan.compiled().unwrap();
+        let Decide::Probe(Probe { which: Which::Fixed(rule), .. }) = &compiled.sites[0].decide else {
+            panic!("it depends on the record")
+        };
+        let reads = Cell::new(0);
+        let slot = |number: u32| {
+            reads.set(reads.get() + 1);
+            if number == 0 { Slot::Found(Value::Int(1)) } else { Slot::Missing }
+        };
+        assert_eq!(rule.applying(slot, &Params::default()), [0, 2, 3, 5]);
+        assert_eq!(reads.get(), 3, "`a` for each of the two, and `b`");
+    }
 }

@@ -62,6 +62,13 @@ pub struct Predicate {
     root: Arc<Node>,
 }
 
+/// Equal conditions have equal texts, and so one meaning: what a text means does not depend on the plan.
+impl PartialEq for Predicate {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
 impl Predicate {
     /// Compiles a condition in CEL. The variables are `record`, `principal` and `request`; the stated subset is
     /// listed in the module doc. Everything else is refused with its place.

@@ -6,9 +6,7 @@ mod row;
 
 use std::sync::Arc;
 
-use super::automaton::{
-    Act, Compiled, Counted, Decide, FORBIDDEN, Probe, ProbedRule, Program, ROOT, StateId, Which,
-};
+use super::automaton::{Act, Compiled, Counted, Decide, FORBIDDEN, Probe, Program, ROOT, StateId, Which};
 use super::condition::{Params, Slot, Value};
 use super::json::Tally;
 use super::mask::{Masked, Scalar};
@@ -208,6 +206,9 @@ impl CsvEngine {
             .map(|column| {
                 let hidden = |rule: &usize| {
                     let all: Vec<usize> = (0..self.grants(*rule)).collect();
+                    if all.is_empty() {
+                        return true;
+                    }
                     let program = self.compiled.program(*rule, &all);
                     let act = program.map(|program| self.column(&program, columns.get(column)).act);
                     !matches!(act, Some(Act::Keep | Act::Mask(_)))
@@ -244,7 +245,7 @@ impl CsvEngine {
             let declared = |rule: &usize| {
                 let program = compiled.program(*rule, &[]);
                 program.is_some_and(|program| {
-                    let state = program.shape.follow(ROOT, column).unwrap_or(FORBIDDEN);
+                    let state = program.follow(column);
                     program.node(state).declared || self.through(&program, column).is_some()
                 })
             };
@@ -313,21 +314,11 @@ impl CsvEngine {
                         _ => return None,
                     },
                 };
-                let grants = self.applying(rule, slot);
+                let grants = rule.applying(slot, &self.params);
                 if grants.is_empty() { None } else { self.compiled.program(rule.rule, &grants) }
             }
             Decide::Never | Decide::Pair(_) => None,
         }
-    }
-
-    fn applying(&self, rule: &ProbedRule, slot: impl Fn(u32) -> Slot) -> Vec<usize> {
-        let grants = rule.grants.iter().enumerate().filter(|(_, (when, slots))| {
-            when.as_ref().is_none_or(|when| {
-                let slots: Vec<Slot> = slots.iter().map(|number| slot(*number)).collect();
-                when.is_met(&slots, &self.params)
-            })
-        });
-        grants.map(|(number, _)| number).collect()
     }
 
     fn slot(&self, header: &Header, row: &Row<'_>, path: Option<&Path>) -> Slot {
@@ -345,8 +336,7 @@ impl CsvEngine {
     /// decide.
     fn column(&self, program: &Arc<Program>, path: Option<&Path>) -> Column {
         let found = path.and_then(|path| {
-            self.through(program, path)
-                .or_else(|| Some((Arc::clone(program), program.shape.follow(ROOT, path)?)))
+            self.through(program, path).or_else(|| Some((Arc::clone(program), program.follow(path))))
         });
         let (program, state) = found.unwrap_or_else(|| (Arc::clone(program), FORBIDDEN));
         let node = program.node(state);

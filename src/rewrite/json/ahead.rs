@@ -556,14 +556,12 @@ impl Machine {
 
     /// A masked scalar, behind what has been kept.
     pub(crate) fn write_masked(&mut self, mask: u32, raw: &[u8], slice: &[u8], out: &mut impl Output) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
+        self.masked.clear();
         match self.compiled.masks.get(mask).filter(|_| raw.len() <= self.plan.bounds.value_bytes) {
-            Some(mask) => text::mask(mask, raw, &mut scratch),
-            None => scratch.extend_from_slice(b"null"),
+            Some(mask) => text::mask(mask, raw, &mut self.masked),
+            None => self.masked.push_str("null"),
         }
-        self.emit.write(&scratch, slice, out);
-        self.scratch = scratch;
+        self.emit.write(self.masked.as_bytes(), slice, out);
     }
 }
 

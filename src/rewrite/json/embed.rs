@@ -21,9 +21,9 @@ impl Machine {
                 if rewritten == inner {
                     self.emit.write(raw, slice, out);
                 } else {
-                    let mut text = Vec::new();
+                    let mut text = String::new();
                     encode(&rewritten, &mut text);
-                    self.emit.write(&text, slice, out);
+                    self.emit.write(text.as_bytes(), slice, out);
                 }
             }
             (None, ..) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::automaton::{Act, Counted};
 use super::super::automaton::{
-    Compiled, Decide, FORBIDDEN, PASSING, PairSite, Probe, ProbedRule, Program, ROOT, StateId, Which,
+    Compiled, Decide, FORBIDDEN, PASSING, PairSite, Probe, Program, ROOT, StateId, Which,
 };
 use super::super::condition::Slot;
 use super::super::output::Output;
@@ -298,7 +298,7 @@ impl Machine {
                     Which::Fixed(rule) => rule,
                     Which::ByType(cases) => cases.get(text(0)?.as_str())?,
                 };
-                let grants = self.applying(rule, slot);
+                let grants = rule.applying(slot, &self.params);
                 if grants.is_empty() {
                     return None;
                 }
@@ -309,25 +309,13 @@ impl Machine {
         }
     }
 
-    fn applying(&self, rule: &ProbedRule, slot: impl Fn(u32) -> Slot) -> Vec<usize> {
-        let met = |(when, slots): &(Option<Arc<super::super::condition::Predicate>>, Vec<u32>)| {
-            when.as_ref().is_none_or(|when| {
-                let slots: Vec<Slot> = slots.iter().map(|number| slot(*number)).collect();
-                when.is_met(&slots, &self.params)
-            })
-        };
-        rule.grants.iter().enumerate().filter(|(_, grant)| met(grant)).map(|(number, _)| number).collect()
-    }
-
     /// A pair is judged as the member of the record that its name says, or as the place with that dotted path.
     fn judge_pair(&mut self, name: &str, site: u32) -> Option<Forced> {
         let program = Arc::clone(self.programs.last()?);
         let mut state = program.member(ROOT, name.as_bytes());
         if !program.node(state).declared {
-            if let Some(longer) =
-                Path::parse_field(name).ok().and_then(|path| program.shape.follow(ROOT, &path))
-                && program.node(longer).declared
-            {
+            let longer = Path::parse_field(name).ok().map(|path| program.follow(&path));
+            if let Some(longer) = longer.filter(|to| *to == FORBIDDEN || program.node(*to).declared) {
                 state = longer;
             } else {
                 self.tally.unknown(&Path::default(), Some(name.as_bytes()));

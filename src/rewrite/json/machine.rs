@@ -139,7 +139,10 @@ pub(crate) struct Machine {
     pub(crate) pos: usize,
     /// How far the slice may be read: to its end, or to the bound of a held record.
     pub(crate) end: usize,
+    /// Where member names are decoded.
     pub(crate) scratch: Vec<u8>,
+    /// Where masked values are made.
+    pub(crate) masked: String,
     /// By rule: the program for all its grants.
     pub(crate) always: Vec<(usize, Arc<Program>)>,
     pub(crate) last_program: Option<Arc<Program>>,
@@ -208,6 +211,7 @@ impl Machine {
             pos: 0,
             end: 0,
             scratch: Vec::new(),
+            masked: String::new(),
             always: Vec::new(),
             last_program: None,
             ahead: Ahead::default(),
@@ -398,14 +402,12 @@ impl Machine {
         match std::mem::replace(&mut self.finish, Finish::Nothing) {
             Finish::Nothing => {}
             Finish::Mask(mask) => {
-                let mut scratch = std::mem::take(&mut self.scratch);
-                scratch.clear();
+                self.masked.clear();
                 match self.compiled.masks.get(mask).zip(raw) {
-                    Some((mask, raw)) => text::mask(mask, raw, &mut scratch),
-                    None => scratch.extend_from_slice(b"null"),
+                    Some((mask, raw)) => text::mask(mask, raw, &mut self.masked),
+                    None => self.masked.push_str("null"),
                 }
-                self.emit.write(&scratch, slice, out);
-                self.scratch = scratch;
+                self.emit.write(self.masked.as_bytes(), slice, out);
             }
             Finish::Embedded => self.embedded(raw, slice, out),
         }

@@ -23,5 +23,7 @@ mod value;
 
 pub(crate) use machine::{Framing, Machine};
 pub(crate) use tally::Tally;
+#[cfg(any(test, fuzzing))]
 pub(crate) use text::{decode_text as text, encode, mask};
+#[cfg(any(test, fuzzing))]
 pub(crate) use value::slot;

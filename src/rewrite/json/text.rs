@@ -1,6 +1,6 @@
 //! JSON texts: decoding what a rule must read, writing what a mask gives.
 
-use super::super::mask::{Mask, Masked, Scalar};
+use super::super::mask::{Form, Mask, Scalar};
 
 /// A raw string without its quotes, decoded (RFC 8259 section 7). `None` for a lone surrogate. The input has
 /// passed the lexer, so its escapes are well-formed.
@@ -56,53 +56,74 @@ fn unit(digits: &[u8]) -> Option<u16> {
 }
 
 /// Writes a text as a JSON string.
-pub(crate) fn encode(text: &str, into: &mut Vec<u8>) {
-    into.push(b'"');
-    let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let short: &[u8] = match byte {
-            b'"' => b"\\\"",
-            b'\\' => b"\\\\",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            0..0x20 => b"",
-            _ => continue,
-        };
-        into.extend_from_slice(text.as_bytes().get(from..at).unwrap_or_default());
-        if short.is_empty() {
-            into.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
-        } else {
-            into.extend_from_slice(short);
+pub(crate) fn encode(text: &str, into: &mut String) {
+    let from = into.len();
+    into.push('"');
+    into.push_str(text);
+    close(from, into);
+}
+
+/// Makes the text behind the quote at `from` the rest of a JSON string.
+fn close(from: usize, into: &mut String) {
+    let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+    let bytes = into.as_bytes().get(from + 1..).unwrap_or_default();
+    // Counted instead of found: that takes many bytes at once.
+    if bytes.iter().filter(|byte| special(byte)).count() > 0 {
+        let text = into.split_off(from + 1);
+        let mut rest = text.as_str();
+        while let Some(at) = rest.bytes().position(|byte| special(&byte)) {
+            into.push_str(rest.get(..at).unwrap_or_default());
+            escape(rest.as_bytes().get(at).copied().unwrap_or_default(), into);
+            rest = rest.get(at + 1..).unwrap_or_default();
         }
-        from = at + 1;
+        into.push_str(rest);
     }
-    into.extend_from_slice(text.as_bytes().get(from..).unwrap_or_default());
-    into.push(b'"');
+    into.push('"');
+}
+
+/// Writes the escape of a byte that has to be escaped.
+fn escape(byte: u8, into: &mut String) {
+    into.push('\\');
+    match byte {
+        b'"' | b'\\' => into.push(char::from(byte)),
+        b'\n' => into.push('n'),
+        b'\r' => into.push('r'),
+        b'\t' => into.push('t'),
+        control => {
+            into.push_str("u00");
+            for digit in [control >> 4, control & 15] {
+                into.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+        }
+    }
 }
 
 /// What a mask makes of a scalar, as JSON. What cannot be read becomes `null`.
-pub(crate) fn mask(mask: &Mask, raw: &[u8], into: &mut Vec<u8>) {
-    let masked = match raw.first() {
-        Some(b'"') => masked_text(mask, raw.get(1..raw.len() - 1).unwrap_or_default()),
-        Some(b't') => mask.apply(Scalar::Bool(true)),
-        Some(b'f') => mask.apply(Scalar::Bool(false)),
-        Some(b'n') => mask.apply(Scalar::Null),
-        _ => std::str::from_utf8(raw).map_or(Masked::Null, |number| mask.apply(Scalar::Number(number))),
+pub(crate) fn mask(mask: &Mask, raw: &[u8], into: &mut String) {
+    let from = into.len();
+    into.push('"');
+    let form = match raw.first() {
+        Some(b'"') => masked_text(mask, raw.get(1..raw.len() - 1).unwrap_or_default(), into),
+        Some(b't') => mask.write(Scalar::Bool(true), into),
+        Some(b'f') => mask.write(Scalar::Bool(false), into),
+        Some(b'n') => mask.write(Scalar::Null, into),
+        _ => std::str::from_utf8(raw).map_or(Form::Null, |number| mask.write(Scalar::Number(number), into)),
     };
-    match masked {
-        Masked::Null => into.extend_from_slice(b"null"),
-        Masked::Bool(value) => into.extend_from_slice(if value { b"true" } else { b"false" }),
-        Masked::Number(number) => into.extend_from_slice(number.as_bytes()),
-        Masked::Text(text) => encode(&text, into),
+    match form {
+        Form::Text => close(from, into),
+        Form::Bare => drop(into.remove(from)),
+        Form::Null => {
+            into.truncate(from);
+            into.push_str("null");
+        }
     }
 }
 
-fn masked_text(mask: &Mask, raw: &[u8]) -> Masked {
+fn masked_text(mask: &Mask, raw: &[u8], into: &mut String) -> Form {
     if memchr::memchr(b'\\', raw).is_none() {
-        return std::str::from_utf8(raw).map_or(Masked::Null, |text| mask.apply(Scalar::Text(text)));
+        return std::str::from_utf8(raw).map_or(Form::Null, |text| mask.write(Scalar::Text(text), into));
     }
-    decode_text(raw).map_or(Masked::Null, |text| mask.apply(Scalar::Text(&text)))
+    decode_text(raw).map_or(Form::Null, |text| mask.write(Scalar::Text(&text), into))
 }
 
 #[cfg(test)]
@@ -120,8 +141,8 @@ mod tests {
 
     #[test]
     fn encodes_what_must_be_escaped() {
-        let mut out = Vec::new();
+        let mut out = String::new();
         encode("a\"b\\c\n\u{1}王\u{7f}", &mut out);
-        assert_eq!(String::from_utf8_lossy(&out), "\"a\\\"b\\\\c\\n\\u0001王\u{7f}\"");
+        assert_eq!(out, "\"a\\\"b\\\\c\\n\\u0001王\u{7f}\"");
     }
 }

@@ -22,12 +22,18 @@ impl Keep {
         Self { first, last, fill }
     }
 
-    pub(super) fn mask(&self, text: &str) -> String {
+    pub(super) fn write(&self, text: &str, into: &mut String) {
         let hidden = self.hidden(text);
-        text.chars()
-            .enumerate()
-            .map(|(index, c)| if hidden.contains(&index) { self.fill } else { c })
-            .collect()
+        let byte = |index| {
+            if text.is_ascii() {
+                index
+            } else {
+                text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
+            }
+        };
+        into.push_str(text.get(..byte(hidden.start)).unwrap_or_default());
+        into.extend(std::iter::repeat_n(self.fill, hidden.len()));
+        into.push_str(text.get(byte(hidden.end)..).unwrap_or_default());
     }
 
     /// All that is hidden is fill. The empty text is left as it is and so never stands for anything.
@@ -41,7 +47,7 @@ impl Keep {
     }
 
     fn hidden(&self, text: &str) -> std::ops::Range<usize> {
-        let count = text.chars().count();
+        let count = if text.is_ascii() { text.len() } else { text.chars().count() };
         if count <= self.first.saturating_add(self.last) { 0..count } else { self.first..count - self.last }
     }
 }
@@ -51,11 +57,14 @@ impl Email {
         Self { keep_first }
     }
 
-    pub(super) fn mask(&self, text: &str) -> String {
-        let Some((local, domain)) = address(text) else { return STARS.to_owned() };
-        let kept = if local.chars().count() > self.keep_first { self.keep_first } else { 0 };
-        let kept: String = local.chars().take(kept).collect();
-        format!("{kept}{STARS}@{domain}")
+    pub(super) fn write(&self, text: &str, into: &mut String) {
+        let Some((local, domain)) = address(text) else { return into.push_str(STARS) };
+        // Where the character behind the kept ones starts: there must be one.
+        let kept = local.char_indices().nth(self.keep_first).map_or(0, |(at, _)| at);
+        into.push_str(local.get(..kept).unwrap_or_default());
+        into.push_str(STARS);
+        into.push('@');
+        into.push_str(domain);
     }
 
     pub(super) fn could_have_written(&self, text: &str) -> bool {
@@ -72,15 +81,51 @@ impl Email {
 
 /// The two parts of a text that is one plain address and nothing else: no quotes, no comment, no display name.
 fn address(text: &str) -> Option<(&str, &str)> {
-    let (local, domain) = text.split_once('@')?;
-    let plain_local = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
-    let plain_domain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.');
+    let at = text.bytes().take(MAX_ADDRESS_BYTES).position(|byte| byte == b'@')?;
+    let (local, domain) = (text.get(..at)?, text.get(at + 1..)?);
+    let plain_local = |c: char| {
+        let sign = matches!(
+            c,
+            '!' | '#'
+                | '$'
+                | '%'
+                | '&'
+                | '\''
+                | '*'
+                | '+'
+                | '-'
+                | '/'
+                | '='
+                | '?'
+                | '^'
+                | '_'
+                | '`'
+                | '{'
+                | '|'
+                | '}'
+                | '~'
+                | '.'
+        );
+        sign || c.is_alphanumeric()
+    };
+    // Labels are separated by dots, none is empty, and there are two at least.
+    let (mut labels, mut empty) = (1, true);
+    let plain_domain = |c: char| match c {
+        '.' => {
+            labels += 1;
+            !std::mem::replace(&mut empty, true)
+        }
+        c => {
+            empty = false;
+            c == '-' || c.is_alphanumeric()
+        }
+    };
     let is_one = text.len() <= MAX_ADDRESS_BYTES
         && !local.is_empty()
         && local.chars().all(plain_local)
-        && domain.contains('.')
-        && domain.split('.').all(|label| !label.is_empty())
-        && domain.chars().all(plain_domain);
+        && domain.chars().all(plain_domain)
+        && labels > 1
+        && !empty;
     is_one.then_some((local, domain))
 }
 

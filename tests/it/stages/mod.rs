@@ -82,7 +82,7 @@ impl Stages {
         let (head, body) = request.into_parts();
         let operation = self.plan.operation(&head, None)?;
         let permit = self.plan.decide(&principal(who), operation, self.clock.now())?;
-        let client = ClientFacts::of(&head);
+        let client = ClientFacts::of(&head, false);
         let mut applied = None;
         if let (Some(read), Some(rule)) = (narrowing::pre_read(&permit, &head.headers)?, permit.pre_read()) {
             let current = self.upstreams.send(&permit, read).await?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fieldgate::app::config::Config;
-use fieldgate::app::{App, Reloader};
+use fieldgate::app::{App, Reloader, Sockets};
 use fieldgate::base::{Clock, SystemClock};
 use fieldgate::telemetry::Metrics;
 use tempfile::TempDir;
@@ -21,7 +21,9 @@ pub(crate) struct Setup {
     policy: String,
     listener: String,
     api: String,
+    audit: String,
     more: String,
+    clock: Arc<dyn Clock>,
 }
 
 /// A running gateway; its files go with it.
@@ -96,13 +98,27 @@ impl Setup {
             policy: POLICY.to_owned(),
             listener: String::new(),
             api: String::new(),
+            audit: String::new(),
             more: String::new(),
+            clock: Arc::new(SystemClock::new()),
         }
+    }
+
+    /// Another policy in place of [`POLICY`]; its groups are `sales`, `managers` and `finance`.
+    pub(crate) fn only(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.policy);
+        self
     }
 
     /// Adds sections to the policy.
     pub(crate) fn policy(mut self, text: &str) -> Self {
         self.policy.push_str(text);
+        self
+    }
+
+    /// Puts another policy in its place.
+    pub(crate) fn with_policy(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.policy);
         self
     }
 
@@ -118,9 +134,21 @@ impl Setup {
         self
     }
 
+    /// Adds to the audit, such as `max_in_flight: …`.
+    pub(crate) fn audit(mut self, text: &str) -> Self {
+        self.audit = format!(", {text}");
+        self
+    }
+
     /// Adds sections to the configuration.
     pub(crate) fn config(mut self, text: &str) -> Self {
         self.more.push_str(text);
+        self
+    }
+
+    /// Puts another clock in.
+    pub(crate) fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -139,7 +167,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let Self { upstream, listener, api, more, .. } = self;
+        let Self { upstream, listener, api, audit, more, .. } = self;
         format!(
             "
 listeners:
@@ -154,7 +182,7 @@ identity:
     - {{ id: finance, key: {{ file: finance }}, principal: wu.min, groups: [finance] }}
     - {{ id: nobody, key: {{ file: nobody }}, principal: nemo }}
 policies: policies
-audit: {{ dir: audit }}
+audit: {{ dir: audit{audit} }}
 {more}"
         )
     }
@@ -170,8 +198,7 @@ audit: {{ dir: audit }}
         add(dir.path());
         let (config, report) = Config::load(&path);
         let config = config.unwrap_or_else(|| panic!("{}", report.to_text(false)));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let app = match App::start(config, clock, Arc::new(Metrics::new())).await {
+        let app = match App::start(config, Sockets::default(), self.clock, Arc::new(Metrics::new())).await {
             Ok(app) => app,
             Err(report) => panic!("{}", report.to_text(false)),
         };

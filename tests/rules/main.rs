@@ -1,0 +1,17 @@
+//! The rules of the policy language: every sentence of `docs/rules.md` quoted by a test that holds the program to it,
+//! and the rules of combination compared with a plain model on random input.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the whole binary is a test"
+)]
+
+mod combination;
+mod fine_print;
+mod quoted;
+mod support;
+mod terms;
+mod writing;
