@@ -176,9 +176,9 @@ fn upstream(api: &ApiConfig, report: &mut Report) -> UpstreamConfig {
         CredentialConfig::None => Credentials::None,
         CredentialConfig::Pass => Credentials::Pass,
         CredentialConfig::Own { source, put, expired } => {
-            let source = match source {
+            let source = match source.as_ref() {
                 SourceConfig::Fixed(source) => TokenSource::Fixed(secret(source)),
-                SourceConfig::OAuth2(config) => TokenSource::OAuth2(OAuth2 {
+                SourceConfig::OAuth2(config) => TokenSource::OAuth2(Box::new(OAuth2 {
                     token_url: config.token_url.clone(),
                     client_id: Arc::clone(&config.client_id),
                     client_secret: secret(&config.client_secret),
@@ -187,8 +187,8 @@ fn upstream(api: &ApiConfig, report: &mut Report) -> UpstreamConfig {
                     parameters: config.parameters.clone(),
                     trust: config.trust.clone(),
                     in_body: config.in_body,
-                }),
-                SourceConfig::Login(config) => TokenSource::Login(Login {
+                })),
+                SourceConfig::Login(config) => TokenSource::Login(Box::new(Login {
                     method: config.method.clone(),
                     target: config.target.clone(),
                     body: config.body.clone(),
@@ -199,7 +199,7 @@ fn upstream(api: &ApiConfig, report: &mut Report) -> UpstreamConfig {
                         .collect(),
                     token: config.token.clone(),
                     lifetime: config.lifetime,
-                }),
+                })),
             };
             Credentials::Own { source, put: put.clone(), expired: expired.clone() }
         }

@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use crate::base::Clock;
 use crate::telemetry::{Metrics, Side};
 
+use super::credential::without_parameter;
 use super::error::{Phase, UpstreamError};
 use super::hosts::Held;
 use super::origin::Origin;
@@ -25,6 +26,7 @@ pub struct UpstreamResponse {
     body: UpstreamBody,
     latency: Duration,
     origins: Arc<[Origin]>,
+    own_parameter: Option<Arc<str>>,
     sniff_gzip: bool,
 }
 
@@ -36,7 +38,12 @@ impl UpstreamResponse {
         origins: Arc<[Origin]>,
         sniff_gzip: bool,
     ) -> Self {
-        Self { head, body, latency, origins, sniff_gzip }
+        Self { head, body, latency, origins, own_parameter: None, sniff_gzip }
+    }
+
+    /// Names the query parameter that carries the gateway's credential: upstreams repeat it in links.
+    pub(super) fn hide_parameter(&mut self, name: Option<Arc<str>>) {
+        self.own_parameter = name;
     }
 
     /// The upstream's status, for metrics.
@@ -70,7 +77,11 @@ impl UpstreamResponse {
 
     /// A URL of the upstream as path and query on the gateway's own origin; `None` for every other URL.
     pub(crate) fn localised(&self, url: &str) -> Option<String> {
-        self.origins.iter().find_map(|origin| origin.localised(url))
+        let local = self.origins.iter().find_map(|origin| origin.localised(url))?;
+        match &self.own_parameter {
+            Some(name) => without_parameter(&local, name),
+            None => Some(local),
+        }
     }
 
     /// What absolute URLs of the upstream begin with.

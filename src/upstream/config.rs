@@ -157,9 +157,9 @@ pub enum TokenSource {
     /// It is the secret.
     Fixed(SecretReader),
     /// RFC 6749: client credentials (section 4.4), or a refresh token (section 6).
-    OAuth2(OAuth2),
+    OAuth2(Box<OAuth2>),
     /// A login request.
-    Login(Login),
+    Login(Box<Login>),
 }
 
 /// A client of an OAuth 2.0 token endpoint.

@@ -141,13 +141,12 @@ impl Upstream {
                     }
                     body.hold(held);
                     let latency = self.clock.monotonic().saturating_sub(started);
-                    return Ok(UpstreamResponse::new(
-                        head,
-                        body,
-                        latency,
-                        Arc::clone(&self.origins),
-                        self.sniff_gzip,
-                    ));
+                    let origins = Arc::clone(&self.origins);
+                    let mut answer = UpstreamResponse::new(head, body, latency, origins, self.sniff_gzip);
+                    if let Credential::Own(keyring) = &self.credentials {
+                        answer.hide_parameter(keyring.parameter());
+                    }
+                    return Ok(answer);
                 }
                 Err(error) => {
                     let may = replay.as_ref().is_some_and(|replay| replay.survives(&error));

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Request, Uri};
-use http_body_util::BodyExt as _;
 
-use crate::request::Outgoing;
+use crate::request::{Outgoing, collect};
 
 use super::config::HealthCheck;
 use super::hosts::Host;
@@ -42,8 +41,7 @@ impl Checks {
             let Ok(answer) = host.client.request(request).await else { return false };
             let well = answer.status().as_u16() < 400;
             // Its body is of no interest; a short one is read, so that the connection can be used again.
-            let body = http_body_util::Limited::new(answer.into_body(), MAX_BODY);
-            let _rest = body.collect().await;
+            let _rest = collect(answer.into_body(), MAX_BODY).await;
             well
         };
         tokio::time::timeout(timeout, asking).await.unwrap_or(false)

@@ -31,4 +31,6 @@ mod streaming;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod upstreams;
+#[cfg(test)]
 mod watching;

@@ -128,7 +128,7 @@ pub enum CredentialConfig {
     /// By something secret of its own.
     Own {
         /// Where it comes from.
-        source: SourceConfig,
+        source: Box<SourceConfig>,
         /// Where requests carry it.
         put: Put,
         /// How the upstream says that it is no longer good.
@@ -144,7 +144,7 @@ pub enum SourceConfig {
     /// It is the secret.
     Fixed(SecretSource),
     /// A token endpoint.
-    OAuth2(OAuth2Config),
+    OAuth2(Box<OAuth2Config>),
     /// A login request.
     Login(Box<LoginConfig>),
 }

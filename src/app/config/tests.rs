@@ -172,15 +172,12 @@ audit: { dir: audit }
     assert_eq!(crm.urls.len(), 2);
     assert_eq!((crm.retries.attempts, crm.breaker.failures), (2, 3));
     assert_eq!(crm.health.as_ref().unwrap().target.to_string(), "/healthz?full=1");
-    let CredentialConfig::Own { source: SourceConfig::Login(login), put, expired } = &crm.credential else {
-        panic!()
-    };
+    let CredentialConfig::Own { source, put, expired } = &crm.credential else { panic!() };
+    let SourceConfig::Login(login) = source.as_ref() else { panic!() };
     assert_eq!((login.secrets.len(), put), (2, &Put::Cookie("sid".into())));
     assert_eq!(expired.statuses.len(), 2);
-    let CredentialConfig::Own { source: SourceConfig::OAuth2(oauth2), put, .. } = &config.apis[1].credential
-    else {
-        panic!()
-    };
+    let CredentialConfig::Own { source, put, .. } = &config.apis[1].credential else { panic!() };
+    let SourceConfig::OAuth2(oauth2) = source.as_ref() else { panic!() };
     assert!(oauth2.in_body && oauth2.refresh_token.is_some());
     assert_eq!(put, &Put::Query("access_token".into()));
 }

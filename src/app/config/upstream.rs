@@ -142,7 +142,7 @@ impl Reader<'_> {
         let expired =
             fields.node("expired").map_or_else(|| Some(Expired::default()), |node| self.expired(node));
         let source = match (oauth2, login) {
-            (Some(node), None) => self.oauth2(node).map(SourceConfig::OAuth2),
+            (Some(node), None) => self.oauth2(node).map(|oauth2| SourceConfig::OAuth2(Box::new(oauth2))),
             (None, Some(node)) => self.login(node).map(|login| SourceConfig::Login(Box::new(login))),
             (None, None) => {
                 fields.required("secret").and_then(|node| self.secret(node)).map(SourceConfig::Fixed)
@@ -154,7 +154,7 @@ impl Reader<'_> {
             }
         };
         fields.finish();
-        Some(CredentialConfig::Own { source: source?, put: put?, expired: expired? })
+        Some(CredentialConfig::Own { source: Box::new(source?), put: put?, expired: expired? })
     }
 
     /// `header` with `prefix`, `cookie` or `query`.
@@ -318,7 +318,7 @@ impl Reader<'_> {
             let method = [Method::GET, Method::POST, Method::PUT]
                 .into_iter()
                 .find(|known| known.as_str() == method)?;
-            Some((method, target.trim().parse::<Uri>().ok().filter(|target| is_target(target))?))
+            Some((method, target.trim().parse::<Uri>().ok().filter(is_target)?))
         });
         if parsed.is_none() {
             let message = format!("`{}` is not a request", word.text);

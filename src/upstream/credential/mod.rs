@@ -161,6 +161,14 @@ impl Keyring {
         token.until.is_none_or(|until| self.clock.monotonic() < until)
     }
 
+    /// The query parameter that carries the token.
+    pub(super) fn parameter(&self) -> Option<Arc<str>> {
+        match &self.put {
+            Put::Query(name) => Some(Arc::clone(name)),
+            Put::Header(..) | Put::Cookie(_) => None,
+        }
+    }
+
     /// Writes a token into a request.
     pub(super) fn show(&self, token: &Token, head: &mut Parts) -> Result<(), UpstreamError> {
         let unfit = || UpstreamError::Credential("it cannot stand where it is to be put".into());
@@ -188,14 +196,27 @@ impl Keyring {
 
 /// A target with a query parameter in place of all others of that name.
 fn with_parameter(target: &Uri, name: &str, value: &str) -> Option<Uri> {
-    let kept = target.query().unwrap_or("").split('&').filter(|pair| {
+    let mut pairs: Vec<&str> = other_parameters(target, name).collect();
+    let (name, value) = (utf8_percent_encode(name, &RESERVED), utf8_percent_encode(value, &RESERVED));
+    let own = format!("{name}={value}");
+    pairs.push(&own);
+    format!("{}?{}", target.path(), pairs.join("&")).parse().ok()
+}
+
+/// A local URL without the parameters of a name.
+pub(super) fn without_parameter(url: &str, name: &str) -> Option<String> {
+    let target: Uri = url.parse().ok()?;
+    let pairs: Vec<&str> = other_parameters(&target, name).collect();
+    let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+    Some(format!("{}{query}", target.path()))
+}
+
+/// The parameters of other names, however this one is written.
+fn other_parameters<'t>(target: &'t Uri, name: &str) -> impl Iterator<Item = &'t str> {
+    target.query().unwrap_or("").split('&').filter(move |pair| {
         let written = pair.split('=').next().unwrap_or("").replace('+', " ");
         !pair.is_empty() && percent_decode_str(&written).decode_utf8_lossy() != name
-    });
-    let name = utf8_percent_encode(name, &RESERVED);
-    let own = format!("{name}={}", utf8_percent_encode(value, &RESERVED));
-    let query: Vec<&str> = kept.chain([own.as_str()]).collect();
-    format!("{}?{}", target.path(), query.join("&")).parse().ok()
+    })
 }
 
 /// The value behind members of a JSON value.
@@ -232,6 +253,13 @@ mod tests {
         assert_eq!(with("/x"), "/x?access_token=a%20b%26c");
         assert_eq!(with("/x?a=1&access_token=mine&b"), "/x?a=1&b&access_token=a%20b%26c");
         assert_eq!(with("/x?access%5Ftoken=mine&%61ccess_token"), "/x?access_token=a%20b%26c");
+    }
+
+    #[test]
+    fn links_lose_the_parameter_that_is_nobodys_business() {
+        let without = |url: &str| without_parameter(url, "access_token").unwrap();
+        assert_eq!(without("/x?a=1&access%5ftoken=s&b=%26"), "/x?a=1&b=%26");
+        assert_eq!(without("/x?access_token=s"), "/x");
     }
 
     #[test]

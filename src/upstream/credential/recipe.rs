@@ -7,13 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
 use crate::base::Secret;
+use crate::request::collect;
 
 use super::{RESERVED, behind};
 use crate::upstream::config::{Login, LoginBody, OAuth2, SecretReader, TokenAt, TokenSource, UpstreamConfig};
@@ -24,8 +25,8 @@ use crate::upstream::origin::Origin;
 /// How a token is got.
 pub(super) enum Recipe {
     Fixed(SecretReader),
-    OAuth2(OAuth2, Asker),
-    Login(Login, Origin, Asker),
+    OAuth2(Box<OAuth2>, Asker),
+    Login(Box<Login>, Origin, Asker),
 }
 
 /// A token that was just got.
@@ -274,8 +275,8 @@ impl Asker {
         let asking = async {
             let answer = self.client.request(request).await.map_err(|_| RenewError::Unreachable)?;
             let (head, body) = answer.into_parts();
-            let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| RenewError::Broken)?;
-            Ok((head, body.to_bytes()))
+            let body = collect(body, MAX_BODY).await.map_err(|_| RenewError::Broken)?;
+            Ok((head, body))
         };
         tokio::time::timeout(PATIENCE, asking).await.unwrap_or(Err(RenewError::Timeout))
     }

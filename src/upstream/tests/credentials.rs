@@ -42,7 +42,7 @@ fn bearer() -> Put {
 }
 
 fn login() -> TokenSource {
-    TokenSource::Login(Login {
+    TokenSource::Login(Box::new(Login {
         method: http::Method::POST,
         target: "/login".parse().unwrap(),
         body: LoginBody::Json(
@@ -51,7 +51,7 @@ fn login() -> TokenSource {
         secrets: vec![("password".into(), secret())],
         token: TokenAt::Body(vec!["data".into(), "token".into()]),
         lifetime: Some(Duration::from_secs(600)),
-    })
+    }))
 }
 
 /// A system that gives the tokens `t1`, `t2` … for logins, and takes those above `revoked`.
@@ -202,7 +202,7 @@ async fn tokens_come_from_token_endpoints_with_both_grants() {
     .await;
     let crm = Scripted::start(|_| json("{}")).await;
     let oauth2 = |refresh: bool, in_body| {
-        TokenSource::OAuth2(OAuth2 {
+        TokenSource::OAuth2(Box::new(OAuth2 {
             token_url: format!("{}/token", issuer.url()).parse().unwrap(),
             client_id: "gate way".into(),
             client_secret: secret(),
@@ -211,7 +211,7 @@ async fn tokens_come_from_token_endpoints_with_both_grants() {
             parameters: vec![("audience".into(), "crm".into())],
             trust: None,
             in_body,
-        })
+        }))
     };
     let machine = asked(&crm, oauth2(false, false), bearer(), Expired::default());
     for _ in 0..3 {
