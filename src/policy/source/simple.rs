@@ -125,7 +125,7 @@ impl<'t> Reader<'t> {
         if !self.at_line_end() {
             return Err(Other);
         }
-        self.to_next_line();
+        self.skip_line();
         self.next_line();
         Ok(())
     }
@@ -137,13 +137,13 @@ impl<'t> Reader<'t> {
             self.skip_blanks();
             match self.peek() {
                 None => return None,
-                Some(b'\n' | b'#') => self.to_next_line(),
+                Some(b'\n' | b'#') => self.skip_line(),
                 Some(_) => return self.column(),
             }
         }
     }
 
-    fn to_next_line(&mut self) {
+    fn skip_line(&mut self) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         self.at = memchr::memchr(b'\n', rest).map_or(self.bytes.len(), |to| self.at + to + 1);
     }
@@ -252,7 +252,7 @@ impl<'t> Reader<'t> {
             if !self.at_line_end() {
                 return Ok(());
             }
-            self.to_next_line();
+            self.skip_line();
             match self.next_line() {
                 Some(next) if next > column => {}
                 _ => return Err(Other),

@@ -186,3 +186,40 @@ fn many_roles_that_can_never_be_enough_are_proved() {
         apart.replace("resource: r0, actions: [read], records", "resource: r1, actions: [read], records");
     assert_eq!(judged_chain(&apart), Vec::<String>::new());
 }
+
+/// A secret that is shown only to whoever holds five more roles, by a guard; and roles that are tried beside them.
+fn locked(more_roles: usize) -> Vec<String> {
+    let keys: Vec<_> = (0..5).map(|n| format!("\"key{n}\" in principal.roles")).collect();
+    let mut roles = String::from(
+        "roles:\n  base: { permissions: [{ resource: item, actions: [read], fields: { show: [cost] } }] }\n",
+    );
+    let mut bindings = String::from("bindings:\n  - { role: base, groups: [base] }\n");
+    for n in 0..5 {
+        roles.push_str(&format!("  key{n}: {{}}\n"));
+        bindings.push_str(&format!("  - {{ role: key{n}, groups: [k{n}] }}\n"));
+    }
+    for n in 0..more_roles {
+        roles.push_str(&format!(
+            "  more{n}: {{ permissions: [{{ resource: item, actions: [read], records: record.id == {n}, fields: {{ show: [id] }} }}] }}\n"
+        ));
+        bindings.push_str(&format!("  - {{ role: more{n}, groups: [m{n}] }}\n"));
+    }
+    let guard =
+        format!("guards: [{{ name: g, on: {{ actions: [read] }}, require: '{}' }}]\n", keys.join(" && "));
+    judged(&format!("{roles}{bindings}{guard}"), "{ show: [cost], resource: item, actions: [read] }")
+}
+
+#[test]
+fn what_only_many_roles_together_can_do_is_found() {
+    let found = locked(0);
+    let found: Vec<_> = found.iter().filter(|line| line.contains("whoever holds")).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("`base` and `key0`") && found[0].contains("`key4`"), "{found:?}");
+}
+
+/// What was not tried is not proved: it is an error, as a broken invariant is.
+#[test]
+fn an_invariant_about_too_many_combinations_is_undecided_not_proved() {
+    let found = locked(24);
+    assert!(found.iter().any(|line| line.contains("is about too many roles to be decided")), "{found:?}");
+}

@@ -18,7 +18,12 @@ fn compare(text: &str) -> bool {
             let (simple, full) = (shown(&simple), shown(&full));
             let same = simple.bytes().zip(full.bytes()).take_while(|(a, b)| a == b).count();
             let from = same.saturating_sub(80);
-            assert!(simple == full, "{text}\n{:.160}\n{:.160}", &simple[from..], &full[from..]);
+            assert!(
+                simple == full,
+                "{text}\n{:.160}\n{:.160}",
+                simple.get(from..).unwrap_or_default(),
+                full.get(from..).unwrap_or_default()
+            );
         }
         Err(complaint) => panic!("read what is wrong: {}\n{text}", complaint.message),
     }
