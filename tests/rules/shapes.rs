@@ -4,7 +4,6 @@ use bytes::Bytes;
 use fieldgate::analysis::{Caller, admitted};
 use fieldgate::policy::{Permit, Plan};
 use fieldgate::rewrite::{Counts, Cut, Rewriter};
-use serde_json::json;
 
 use super::support::alone as plan;
 
