@@ -276,10 +276,7 @@ fn totals_in_force() {
     let answer = r#"{"data":[{"id":1,"owner":"u1"},{"id":2}],"total":99}"#;
     let total = |permissions: &str, groups: &[&str]| {
         let plan = plan(&format!(
-            "{}\n  - {{ role: s, groups: [s] }}\n",
-            format!(
-                "roles: {{ r: {{ permissions: [{permissions}] }}, s: {{ permissions: [{{ resource: customer, actions: [list] }}] }} }}\nbindings:\n  - {{ role: r, groups: [g] }}"
-            )
+            "roles: {{ r: {{ permissions: [{permissions}] }}, s: {{ permissions: [{{ resource: customer, actions: [list] }}] }} }}\nbindings:\n  - {{ role: r, groups: [g] }}\n  - {{ role: s, groups: [s] }}\n"
         ));
         let left = ask(&plan, "GET /list").groups(groups).answer(answer);
         left.rsplit_once(r#""total":"#).unwrap().1.trim_end_matches('}').to_owned()

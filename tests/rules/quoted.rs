@@ -28,8 +28,8 @@ fn sentences(page: &str) -> Vec<String> {
     let body = page.split_once("\n## ").unwrap().1;
     let mut blocks: Vec<String> = Vec::new();
     let mut open = false;
+    let starts = Regex::new(r"^(\d+\. |- )").unwrap();
     for line in body.lines().skip(1) {
-        let starts = Regex::new(r"^(\d+\. |- )").unwrap();
         let text = line.trim();
         if text.is_empty()
             || text.starts_with("## ")

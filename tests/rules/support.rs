@@ -261,7 +261,7 @@ impl Ask<'_> {
         }
     }
 
-    pub(crate) fn is_let_through(self) -> bool {
+    pub(crate) fn passes(self) -> bool {
         self.admitted().is_ok()
     }
 }

@@ -98,7 +98,7 @@ fn a_binding_says_who_and_when() {
             "roles: {{ r: {{ permissions: [{}] }} }}\nbindings: [{{ role: r, {binding} }}]\n",
             fields("show: [id]")
         ));
-        ask(&plan, "GET /list").by(id).is_let_through()
+        ask(&plan, "GET /list").by(id).passes()
     };
     assert!(held("users: [u1]", "u1") && !held("users: [u1]", "u2"));
     assert!(
