@@ -31,6 +31,29 @@ mod layers {
         assert!(offences.is_empty(), "\n{}\n", offences.join("\n"));
     }
 
+    /// The fuzz targets compile the source of `base` and `rewrite` into a crate of their own, which CI does not build.
+    #[test]
+    fn the_fuzz_crate_has_every_crate_that_the_engine_uses() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let ours = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        let theirs = fs::read_to_string(root.join("tests/fuzz/Cargo.toml")).unwrap();
+        let ours = ours.split("[dependencies]").nth(1).unwrap().split("[dev-dependencies]").next().unwrap();
+        let engine: String = ["base", "rewrite"]
+            .iter()
+            .flat_map(|module| files(&root.join("src").join(module), 1))
+            .filter(|(_, file)| !file.ends_with("tests.rs"))
+            .map(|(_, file)| code(&fs::read_to_string(file).unwrap()))
+            .collect();
+        let dependency = Regex::new(r"(?m)^([\w-]+) = ").unwrap();
+        for name in dependency.captures_iter(ours).map(|found| found.get(1).unwrap().as_str()) {
+            let used = Regex::new(&format!(r"\b{}::", name.replace('-', "_"))).unwrap().is_match(&engine);
+            assert!(
+                !used || theirs.contains(&format!("\n{name} = ")),
+                "tests/fuzz/Cargo.toml lacks `{name}`"
+            );
+        }
+    }
+
     #[test]
     fn imports_are_found_wherever_they_are_written() {
         let text = r##"use crate::{a::{x, y}, b, c::*}; fn f<'k>() { crate::d::g('"', "crate::no", r#"crate::no"#) }

@@ -49,6 +49,8 @@ pub struct PathError {
 
 /// Longest text of a path, in bytes.
 const MAX_TEXT_BYTES: usize = 4096;
+/// Largest index: that of RFC 9535 section 2.1, which JSONPath and the dotted form share.
+const MAX_INDEX: u64 = (1 << 53) - 1;
 /// Most steps of a path.
 const MAX_STEPS: usize = 128;
 
@@ -415,7 +417,10 @@ impl<'t> Fields<'t> {
 
 fn bracket_step(inner: &str) -> Option<Step> {
     let number = |text: &str| -> Option<u64> {
-        (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+        let plain = text == "0" || !text.starts_with('0');
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let number = (plain && digits).then(|| text.parse().ok()).flatten();
+        number.filter(|number| *number <= MAX_INDEX)
     };
     if inner == "*" {
         return Some(Step::Elements);

@@ -1,6 +1,6 @@
 //! What the oracle and the fuzz targets found, each as a case of its own.
 
-use super::super::{Access, Bounds, Csv, CutReason, Format, Layout, Pairs, Records, RuleId, RuleRef};
+use super::super::{Access, Bounds, Csv, CutReason, Format, Layout, Pairs, Path, Records, RuleId, RuleRef};
 use super::support::*;
 
 fn table() -> Format {
@@ -106,4 +106,16 @@ fn a_column_in_the_place_of_a_related_record_is_dropped() {
     c.relations = vec![(path("owner"), fixed(1))];
     let plan = plan(table(), many("$[*]"), vec![c, rule("u", vec![open_grant(Vec::new())])]);
     assert_eq!(out(&plan, "id,owner,owner.name\n1,13800138000,x\n"), "id,owner.name\n1,x\n");
+}
+
+/// The dotted form took indexes that JSONPath refuses.
+#[test]
+fn an_index_is_one_that_jsonpath_has_too() {
+    for text in ["a[07]", "a[00]", "a[9007199254740992]", "a[799009949447092543]", "a[01:2]", "a[1:02]"] {
+        assert!(Path::parse_field(text).is_err(), "{text}");
+    }
+    for text in ["a[0]", "a[9007199254740991]", "a[0:9007199254740991]"] {
+        let path = path(text);
+        assert_eq!(Path::parse_jsonpath(&path.to_jsonpath()).as_ref(), Ok(&path), "{text}");
+    }
 }
