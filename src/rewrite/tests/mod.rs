@@ -6,3 +6,4 @@ mod smoke;
 mod suite;
 mod support;
 mod threats;
+mod windows;
