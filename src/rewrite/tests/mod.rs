@@ -7,3 +7,4 @@ mod suite;
 mod support;
 mod threats;
 mod threats_values;
+mod windows;
