@@ -33,8 +33,9 @@ pub use keys::MaskKeys;
 pub use load::Loaded;
 pub use operation::{Action, Operation};
 pub use permit::{
-    AskedColumns, BodyPart, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
-    OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, RouteFacts, UneditableRule, WriteRule,
+    AskedColumns, BodyPart, Bound, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
+    OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts, UneditableRule,
+    WriteRule,
 };
 pub use plan::Plan;
 pub use survey::{
@@ -43,4 +44,4 @@ pub use survey::{
 pub use tree::Tree;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -206,6 +206,7 @@ impl Account {
             | Reject::Lapsed(_)
             | Reject::Upstream(_)
             | Reject::Unscreenable(_)
+            | Reject::Memory(_)
             | Reject::Audit(_) => Outcome::Refused(reject.to_string()),
         };
         self.close(outcome)
@@ -243,6 +244,7 @@ impl Account {
             | Reject::Slow
             | Reject::NotReleased
             | Reject::Lapsed(_)
+            | Reject::Memory(_)
             | Reject::Audit(_) => {}
         }
     }

@@ -16,6 +16,7 @@
 
 mod account;
 mod listener;
+mod memo;
 mod opening;
 mod patience;
 mod reject;
@@ -39,6 +40,7 @@ use uuid::Uuid;
 
 use crate::audit::AuditLog;
 use crate::base::Clock;
+use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
 use crate::policy::{Permit, Plan};
@@ -48,6 +50,7 @@ use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
 use account::Account;
+use memo::Memo;
 use standing::{Standing, Under};
 
 pub use listener::{ConnectionBounds, Handler, Life, Listener};
@@ -77,6 +80,8 @@ pub struct Gateway {
     pub snapshot: ArcSwap<Snapshot>,
     /// Counters; they outlive snapshots.
     pub limits: Limits,
+    /// What answers gave callers to come back with.
+    pub memory: Memory,
     /// Where every request is recorded.
     pub audit: AuditLog,
     /// The line a request.
@@ -123,11 +128,21 @@ impl Gateway {
         route?;
 
         let (judged, body) = at.gather(&head, body).await?;
-        let operation = at.plan.operation(&head, judged)?;
+        let recalled = match (at.plan.recall(&head), &principal) {
+            (Some(recall), Some(principal)) => {
+                self.memory.recall(principal, &recall, at.plan.version()).await?
+            }
+            _ => None,
+        };
+        let operation = at.plan.operation_recalling(&head, judged, recalled.as_ref())?;
         let permit = match &principal {
             Some(principal) => at.plan.decide(principal, operation, self.clock.now())?,
             None => at.plan.pass(operation, self.clock.now())?,
         };
+        if recalled.is_some_and(|bound| *bound.roles != *permit.roles()) {
+            // What was given under other rules is not followed under these.
+            return Err(Reject::NotReleased);
+        }
         account.permit(&permit);
         account.ensure_writable()?;
 
@@ -182,8 +197,11 @@ impl Gateway {
         };
         let begun = match exchanged {
             Ok(Begun { answer, ticket, under }) => {
+                let memo = under.as_ref().and_then(|under| {
+                    Memo::of(&self.memory, &snapshot.plan, &under.principal, &under.permit)
+                });
                 let standing = under.and_then(|under| Standing::of(self, snapshot, under));
-                stream::begin(answer, ticket, standing, account).await
+                stream::begin(answer, ticket, standing, memo, account).await
             }
             Err(reject) => Err((reject, Some(account))),
         };
@@ -257,7 +275,7 @@ impl Snapshot {
 
 /// Answers with a refusal; the record is written first. One that cannot be written is no reason to refuse a refusal.
 async fn refuse(reject: &Reject, account: Option<Account>, id: Uuid) -> Response<Answer> {
-    let shape = account.as_ref().and_then(Account::shape);
+    let shape = account.as_ref().and_then(Account::shape).or_else(|| reject.shape());
     let response = reject.answer(shape.as_deref(), id);
     let bytes = response.body().size_hint().exact().unwrap_or_default();
     if let Some(closing) = account.and_then(|account| account.refused(reject, response.status(), bytes)) {

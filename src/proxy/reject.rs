@@ -4,6 +4,7 @@
 //! the same status has the same text, so that a record that is not released and one that does not exist cannot be
 //! told apart. The internal one is the error's `Display` and goes to the record.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use crate::limits::{self, Limited};
 use crate::policy::{Denial, DenialReason, DenialShape};
 use crate::request::Refused;
 use crate::response::Unscreenable;
+use crate::store::StoreError;
 use crate::telemetry::Decision;
 use crate::upstream::UpstreamError;
 
@@ -59,6 +61,9 @@ pub enum Reject {
     /// The upstream's answer is not passed on.
     #[error("{0}")]
     Unscreenable(#[from] Unscreenable),
+    /// What it refers to cannot be looked up, or what it gives cannot be remembered.
+    #[error("{0}")]
+    Memory(#[from] StoreError),
     /// The audit cannot take it, so it is not done.
     #[error("{0}")]
     Audit(#[from] AuditError),
@@ -91,8 +96,13 @@ impl Reject {
             Self::NotReleased => StatusCode::NOT_FOUND,
             Self::Upstream(error) => error.status(),
             Self::Unscreenable(error) => error.status(),
-            Self::Lapsed(_) | Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Lapsed(_) | Self::Memory(_) | Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// How the api says no that the policy refused for.
+    pub(super) fn shape(&self) -> Option<Arc<DenialShape>> {
+        if let Self::Denied(denial) = self { denial.shape.clone() } else { None }
     }
 
     /// What was decided, for metrics.
@@ -108,7 +118,7 @@ impl Reject {
             },
             Self::Limited(_) => Decision::Limited,
             Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
-            Self::Upstream(_) | Self::Unscreenable(_) | Self::Audit(_) => Decision::Failed,
+            Self::Upstream(_) | Self::Unscreenable(_) | Self::Memory(_) | Self::Audit(_) => Decision::Failed,
         }
     }
 
@@ -169,6 +179,7 @@ impl Reject {
             | Self::Slow
             | Self::NotReleased
             | Self::Lapsed(_)
+            | Self::Memory(_)
             | Self::Audit(_) => None,
         };
         match (status, special) {
@@ -214,6 +225,7 @@ impl Reject {
             | Self::Lapsed(_)
             | Self::Upstream(_)
             | Self::Unscreenable(_)
+            | Self::Memory(_)
             | Self::Audit(_) => None,
         }
     }
@@ -221,7 +233,7 @@ impl Reject {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(limited) => Some(limited.retry_after),
-            Self::Lapsed(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy) => {
+            Self::Lapsed(_) | Self::Memory(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy) => {
                 Some(Duration::from_secs(1))
             }
             Self::Unauthenticated(error) => error.is_unavailable().then_some(Duration::from_secs(5)),
