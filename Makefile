@@ -3,10 +3,13 @@
 CARGO ?= cargo
 RELEASE := target/release/fieldgate
 DEBUG := target/debug/fieldgate
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard tests/fuzz/src/bin/*.rs)))
 SCENARIOS := $(sort $(dir $(wildcard policies/*/)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test unit docs policies live verify fmt lint bench peers soak
+.PHONY: help demo build test unit docs policies live verify fmt lint bench fuzz peers soak
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,3 +55,11 @@ peers: build ## Other people's clients and testers (h2load, wrk, slowhttptest, t
 
 soak: build ## Twenty minutes of load, faults, reloads and vanishing clients; then nothing may be left over (SOAK_SECONDS=1200)
 	tests/soak/run
+
+fuzz: ## Fuzz every target for FUZZ_SECONDS each (60), or those in FUZZ_TARGETS="json csv"; a find fails
+	cd tests/fuzz && $(CARGO) build --release --locked --target $(HOST) --bins
+	@set -e; cd tests/fuzz; for target in $(FUZZ_TARGETS); do \
+	  echo "== $$target"; mkdir -p work/$$target found; \
+	  target/$(HOST)/release/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=60 -artifact_prefix=found/$$target- \
+	    work/$$target corpus/$$target; \
+	done

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the whole file is a test")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,51 @@ fn make_knows_the_commands_that_the_readme_names() {
     for found in target.captures_iter(&readme) {
         assert!(makefile.contains(&format!("\n{}: ", &found[1])), "make {}", &found[1]);
     }
+}
+
+/// The contract is complete, and what it points to exists.
+#[test]
+fn the_fail_closed_page_names_every_threat_and_only_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/fail-closed.md")).unwrap();
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| threats"))
+        .map(|line| line.trim_matches('|').split(" | ").collect())
+        .collect();
+    assert!(rows.len() > 50);
+    let threats: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split_whitespace()).collect();
+    let expected: BTreeSet<String> =
+        (1..=35).map(|n| format!("J{n:02}")).chain((1..=18).map(|n| format!("V{n:02}"))).collect();
+    assert_eq!(threats, expected.iter().map(String::as_str).collect::<BTreeSet<_>>());
+
+    let code = sources(&["src", "tests"]);
+    let name = Regex::new("`([a-z0-9_]+)`").unwrap();
+    for row in &rows {
+        let tests: Vec<&str> =
+            name.captures_iter(row.last().unwrap()).map(|found| found.get(1).unwrap().as_str()).collect();
+        assert!(!tests.is_empty(), "{row:?} names no test");
+        for test in tests {
+            assert!(code.contains(&format!("fn {test}(")), "`{test}` is no test");
+        }
+    }
+}
+
+/// All Rust code under some folders.
+fn sources(folders: &[&str]) -> String {
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    let mut code = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match entry.is_dir() {
+                true if !entry.ends_with("target") => folders.push(entry),
+                false if entry.extension().is_some_and(|extension| extension == "rs") => {
+                    code += &fs::read_to_string(&entry).unwrap();
+                }
+                _ => {}
+            }
+        }
+    }
+    code
 }
 
 fn root() -> PathBuf {

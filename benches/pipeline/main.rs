@@ -12,6 +12,7 @@
     reason = "a bench that cannot run stops, and its result is what it prints"
 )]
 
+mod latency;
 mod proxies;
 mod rival;
 mod upstream;
@@ -35,7 +36,7 @@ fn main() {
         return;
     }
     let upstream = upstream::start();
-    let proxies: [&dyn Proxy; 2] = [&PassThrough::start(upstream), &Gateway::start(upstream)];
+    let proxies: [&dyn Proxy; 2] = [&PassThrough::start(upstream, true), &Gateway::start(upstream)];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut criterion = Criterion::default().configure_from_args();
@@ -62,6 +63,12 @@ fn main() {
     }
     criterion.final_summary();
     sums.print();
+    let nagle = PassThrough::start(upstream, false);
+    for (name, target) in [("1 KiB", upstream::ONE), ("176 KiB", upstream::PAGE)] {
+        for proxy in [&nagle as &dyn Proxy, proxies[0], proxies[1]] {
+            runtime.block_on(latency::print(&client, proxy, name, target));
+        }
+    }
 }
 
 /// Sends `requests` requests, `in_flight` at a time.

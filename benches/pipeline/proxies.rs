@@ -12,6 +12,7 @@ use crate::rival;
 /// What the callers bring; the pass-through does not care.
 pub(crate) const KEY: &str = "bench-key-of-nobody";
 pub(crate) const PASS_THROUGH: &str = "hyper";
+pub(crate) const NAGLE: &str = "hyper, no TCP_NODELAY";
 pub(crate) const GATEWAY: &str = "fieldgate";
 
 /// Something between the caller and the upstream.
@@ -61,36 +62,41 @@ impl Drop for Server {
 }
 
 /// The bare pass-through: this program again, told by [`ROLE`].
-pub(crate) struct PassThrough(Server);
+pub(crate) struct PassThrough {
+    server: Server,
+    nodelay: bool,
+}
 
 impl PassThrough {
-    pub(crate) fn start(upstream: SocketAddr) -> Self {
+    pub(crate) fn start(upstream: SocketAddr, nodelay: bool) -> Self {
         let addr = free_port();
         let mut command = Command::new(std::env::current_exe().expect("a program"));
-        command.env(ROLE, format!("{addr} {upstream}"));
-        Self(Server::start(command, addr))
+        command.env(ROLE, format!("{addr} {upstream} {nodelay}"));
+        Self { server: Server::start(command, addr), nodelay }
     }
 }
 
 /// Plays the pass-through, if that is what this process was started for.
 pub(crate) fn is_pass_through() -> bool {
     let Ok(role) = std::env::var(ROLE) else { return false };
-    let (listen, upstream) = role.split_once(' ').expect("two addresses");
-    rival::run(listen.parse().expect("an address"), upstream.parse().expect("an address"));
+    let mut words = role.split(' ');
+    let mut word = || words.next().expect("three words");
+    let addresses = [word(), word()].map(|addr| addr.parse().expect("an address"));
+    rival::run(addresses[0], addresses[1], word() == "true");
     true
 }
 
 impl Proxy for PassThrough {
     fn name(&self) -> &'static str {
-        PASS_THROUGH
+        if self.nodelay { PASS_THROUGH } else { NAGLE }
     }
 
     fn addr(&self) -> SocketAddr {
-        self.0.addr
+        self.server.addr
     }
 
     fn cpu(&self) -> Duration {
-        self.0.cpu()
+        self.server.cpu()
     }
 }
 
@@ -191,5 +197,6 @@ bindings:
   - { role: sales, groups: [crm-sales] }
 "#;
 
-/// The environment variable that makes this program the pass-through: where to listen, and the upstream.
+/// The environment variable that makes this program the pass-through: where to listen, the upstream, and whether with
+/// `TCP_NODELAY`.
 const ROLE: &str = "FIELDGATE_BENCH_PASS_THROUGH";

@@ -13,18 +13,19 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-/// Passes everything that arrives at `listen` on to `upstream`, until the process is ended.
-pub(crate) fn run(listen: SocketAddr, upstream: SocketAddr) {
+/// Passes everything that arrives at `listen` on to `upstream`, until the process is ended. Without `nodelay`, as
+/// sockets come, a small piece waits until the one before it has been acknowledged.
+pub(crate) fn run(listen: SocketAddr, upstream: SocketAddr, nodelay: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async move {
         let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
+        connector.set_nodelay(nodelay);
         let client: Client<_, Empty<Bytes>> =
             Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector);
         let listener = TcpListener::bind(listen).await.expect("the port is free");
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
-            stream.set_nodelay(true).expect("a socket option");
+            stream.set_nodelay(nodelay).expect("a socket option");
             let client = client.clone();
             let service = service_fn(move |req| pass(client.clone(), upstream, req));
             tokio::spawn(async move {

@@ -1,14 +1,17 @@
 //! The tests of a policy: examples that must hold.
 
+use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use jiff::Timestamp;
 
-use crate::policy::Plan;
 use crate::policy::source::{Mark, Node, Value};
-use crate::policy::syntax::{PolicyTest, TestExpectation, TestPrincipal, TestRequest};
+use crate::policy::syntax::{Body, PolicyTest, TestExpectation, TestPrincipal, TestRequest};
+use crate::policy::{DenialReason, Permit, Plan, access_at};
+use crate::rewrite::{Access, Path};
 
 use super::difference::difference;
 use super::trial::{Caller, Refusal, Screened, admit, screen};
@@ -22,25 +25,67 @@ pub struct ExampleResult {
     pub mark: Mark,
     /// What is wrong, over several lines; `None`: it holds.
     pub failure: Option<String>,
+    /// What came out; `None`: nothing could be tried.
+    pub actual: Option<Actual>,
+    /// What of the policy took part.
+    pub seen: Seen,
+}
+
+/// What came out of an example.
+#[derive(Clone, Debug)]
+pub enum Actual {
+    /// It was refused, or the record is answered like one that does not exist.
+    Denied {
+        /// The status.
+        status: u16,
+    },
+    /// It was allowed.
+    Allowed {
+        /// The status.
+        status: u16,
+        /// The body, where there is one of the upstream's.
+        body: Option<Vec<u8>>,
+        /// The records released.
+        released: u64,
+    },
+}
+
+/// What of a policy took part in an example.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The route that matched.
+    pub route: Option<Arc<str>>,
+    /// The permissions that let the request through or applied to a record.
+    pub permissions: BTreeSet<Arc<str>>,
+    /// The guards that were not met.
+    pub guards: BTreeSet<Arc<str>>,
+    /// The masks that replaced a value.
+    pub masks: BTreeSet<Arc<str>>,
 }
 
 /// Runs the examples of a policy. Those that name no time run at `now`.
 pub fn run_examples(plan: &Plan, examples: &[PolicyTest], now: Timestamp) -> Vec<ExampleResult> {
     examples
         .iter()
-        .map(|example| ExampleResult {
-            name: example.name.text.clone(),
-            mark: example.name.mark,
-            failure: run(plan, example, now).err(),
+        .map(|example| {
+            let (mut actual, mut seen) = (None, Seen::default());
+            let failure = run(plan, example, now, &mut actual, &mut seen).err();
+            ExampleResult { name: example.name.text.clone(), mark: example.name.mark, failure, actual, seen }
         })
         .collect()
 }
 
-fn run(plan: &Plan, example: &PolicyTest, now: Timestamp) -> Result<(), String> {
+fn run(
+    plan: &Plan,
+    example: &PolicyTest,
+    now: Timestamp,
+    actual: &mut Option<Actual>,
+    seen: &mut Seen,
+) -> Result<(), String> {
     let request = request_of(&example.request)?;
     let principal = caller_of(&example.principal)?.principal();
     let expect = &example.expect;
-    let before = example.before.as_ref().map(body_of);
+    let before = example.before.as_ref().map(body_of).transpose()?;
     let at = example.at.unwrap_or(now);
     let permit = match admit(plan, &principal, request, before.as_deref(), at) {
         Ok(permit) => permit,
@@ -49,10 +94,16 @@ fn run(plan: &Plan, example: &PolicyTest, now: Timestamp) -> Result<(), String> 
                 "the record is read before this write: say under `before` what the upstream answers".into()
             );
         }
-        Err(refusal) => return refused(expect, &refusal),
+        Err(refusal) => {
+            seen.refusal(&refusal);
+            *actual = Some(Actual::Denied { status: refusal.status().as_u16() });
+            return refused(expect, &refusal);
+        }
     };
+    seen.permit(plan, &permit);
     let status = StatusCode::from_u16(example.answer_status).map_err(|error| error.to_string())?;
     let Some(answer) = &example.answer else {
+        *actual = Some(Actual::Allowed { status: status.as_u16(), body: None, released: 0 });
         if expect.denied == Some(true) {
             return Err("it is allowed".into());
         }
@@ -61,7 +112,54 @@ fn run(plan: &Plan, example: &PolicyTest, now: Timestamp) -> Result<(), String> 
         }
         return same_status(expect, status);
     };
-    judge(expect, &screen(&permit, status, &body_of(answer)))
+    let screened = screen(&permit, status, &body_of(answer)?);
+    seen.answer(&permit, &screened);
+    *actual = Some(match (&screened.body, screened.status) {
+        (None, StatusCode::NOT_FOUND) => Actual::Denied { status: 404 },
+        (body, status) => Actual::Allowed {
+            status: status.as_u16(),
+            body: body.clone(),
+            released: screened.counts.released,
+        },
+    });
+    judge(expect, &screened)
+}
+
+impl Seen {
+    fn refusal(&mut self, refusal: &Refusal) {
+        if let Refusal::Denied(denial) = refusal {
+            self.route = denial.route.as_ref().map(|route| route.name.clone());
+            if let DenialReason::Guard { name, .. } = &denial.reason {
+                self.guards.insert(name.clone());
+            }
+        }
+    }
+
+    fn permit(&mut self, plan: &Plan, permit: &Permit) {
+        self.route = Some(permit.route().name.clone());
+        self.guards.extend(plan.guards_of(permit).into_iter().filter(|(_, met)| !met).map(|(name, _)| name));
+        let own = permit.rewrite().rules.first().into_iter().flat_map(|rule| &rule.grants);
+        self.permissions.extend(own.filter(|grant| grant.when.is_none()).map(|grant| grant.name.clone()));
+    }
+
+    fn answer(&mut self, permit: &Permit, screened: &Screened) {
+        let applied = &screened.counts.grants;
+        self.permissions.extend(applied.iter().cloned());
+        for rule in &permit.rewrite().rules {
+            let prefix = format!("{}.", rule.name);
+            let masked = screened.counts.fields.iter().filter(|(_, count)| count.masked > 0);
+            for path in masked.filter_map(|(field, _)| field.strip_prefix(&prefix)) {
+                let Ok(path) = Path::parse_field(path) else { continue };
+                let grants = rule.grants.iter().filter(|grant| applied.contains(&grant.name));
+                let masks = grants.filter_map(|grant| match access_at(&grant.fields, &path) {
+                    Access::Mask(mask) => Some(mask),
+                    Access::Show | Access::Hide => None,
+                });
+                let least = masks.min_by_key(|mask| mask.strength());
+                self.masks.extend(least.map(|mask| Arc::from(mask.name())));
+            }
+        }
+    }
 }
 
 fn judge(expect: &TestExpectation, screened: &Screened) -> Result<(), String> {
@@ -116,16 +214,19 @@ fn same_status(expect: &TestExpectation, status: StatusCode) -> Result<(), Strin
     }
 }
 
-fn same_body(expected: &Node, body: &[u8]) -> Result<(), String> {
+fn same_body(expected: &Body, body: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(body);
-    if let Value::Text(expected) = &expected.value {
-        if *expected.as_ref() == *text {
-            return Ok(());
-        }
-        return Err(difference(expected, &text));
+    let written = body_of(expected)?;
+    let json = match expected {
+        Body::Inline(node) => !matches!(node.value, Value::Text(_)),
+        // A file holds JSON, or the very bytes.
+        Body::File(_) => written == body || serde_json::from_slice::<serde_json::Value>(&written).is_ok(),
+    };
+    if !json || written == body {
+        let expected = String::from_utf8_lossy(&written);
+        return if *written == *body { Ok(()) } else { Err(difference(&expected, &text)) };
     }
-    let expected: serde_json::Value =
-        serde_json::from_str(&expected.to_json()).map_err(|error| error.to_string())?;
+    let expected: serde_json::Value = serde_json::from_slice(&written).map_err(|error| error.to_string())?;
     let is: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| format!("{error} in:\n{text}"))?;
     if expected == is {
@@ -147,12 +248,28 @@ fn sorted(value: &serde_json::Value) -> serde_json::Value {
     }
 }
 
+fn body_of(body: &Body) -> Result<Vec<u8>, String> {
+    match body {
+        Body::Inline(node) => Ok(inline(node)),
+        Body::File(path) => read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display())),
+    }
+}
+
 /// A text stands for itself, anything else for its JSON.
-fn body_of(node: &Node) -> Vec<u8> {
+fn inline(node: &Node) -> Vec<u8> {
     match &node.value {
         Value::Text(text) => text.as_bytes().to_vec(),
         _ => node.to_json().into_bytes(),
     }
+}
+
+fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(std::io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(bytes)
 }
 
 fn caller_of(written: &TestPrincipal) -> Result<Caller, String> {
@@ -184,9 +301,12 @@ fn request_of(written: &TestRequest) -> Result<Request<Bytes>, String> {
     if written.body.is_some() && !stated {
         request = request.header("content-type", "application/json");
     }
-    let body = written.body.as_ref().map(body_of).unwrap_or_default();
+    let body = written.body.as_ref().map(inline).unwrap_or_default();
     request.body(body.into()).map_err(|error| format!("`{line}` is no request: {error}"))
 }
+
+/// Largest file that holds a body.
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests;

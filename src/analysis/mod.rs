@@ -5,8 +5,10 @@
 //! and [`Rewriter`](crate::rewrite::Rewriter), as a request that is served does. There is no second implementation of
 //! the rules.
 
+mod coverage;
 mod diff;
 mod difference;
+pub mod editor;
 mod examples;
 mod explain;
 mod holders;
@@ -14,10 +16,13 @@ mod matrix;
 mod reach;
 mod schema;
 mod trial;
+mod update;
+mod verdicts;
 
+pub use coverage::{Coverage, Covered, coverage};
 pub use diff::{Change, ChangeKind, PolicyDiff, Side, diff};
 pub use difference::difference;
-pub use examples::{ExampleResult, run_examples};
+pub use examples::{Actual, ExampleResult, Seen, run_examples};
 pub use explain::{Explanation, FieldExplanation, Reason, explain};
 pub use holders::Holders;
 pub use matrix::{
@@ -25,3 +30,5 @@ pub use matrix::{
 };
 pub use schema::POLICY_SCHEMA;
 pub use trial::{Admitted, Caller, Refusal, Screened, admit, admitted, screen};
+pub use update::{Update, update};
+pub use verdicts::{Considered, FieldVerdict, Outcome, RecordVerdict, Unexplained, verdicts};

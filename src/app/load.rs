@@ -10,10 +10,10 @@ use crate::policy::{Loaded, MaskKeys, Plan, Purpose};
 use crate::proxy::Snapshot;
 use crate::rewrite::mask::Keys;
 use crate::store::Store;
-use crate::telemetry::Vocabulary;
-use crate::upstream::{Credentials, UpstreamConfig, Upstreams};
+use crate::telemetry::{Metrics, Vocabulary};
+use crate::upstream::{Credentials, Login, OAuth2, TokenSource, UpstreamConfig, Upstreams};
 
-use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig};
+use super::config::{ApiConfig, Config, CredentialConfig, IdentityConfig, SecretSource, SourceConfig};
 
 /// A configuration and its policy, for looking at: nothing is opened, no secret is needed.
 pub struct Checked {
@@ -27,11 +27,23 @@ pub struct Checked {
 
 /// Reads a configuration and its policy as `check`, `test`, `apply` and `explain` do.
 pub fn check(file: &Path) -> Checked {
-    let (config, mut report) = Config::load(file);
+    checked(Config::load(file), |policies, keys| Loaded::read(&[policies.to_owned()], keys, Purpose::Check))
+}
+
+/// The same with texts that are not in files yet: that of the configuration, and those of the policy, which
+/// `read` takes from the directory it is given.
+pub fn check_text(file: &Path, text: &str, read: impl FnOnce(&Path, &MaskKeys) -> Loaded) -> Checked {
+    checked(Config::parse(file, text), read)
+}
+
+fn checked(
+    (config, mut report): (Option<Config>, Report),
+    read: impl FnOnce(&Path, &MaskKeys) -> Loaded,
+) -> Checked {
     let Some(config) = config else { return Checked { config: None, policy: None, report } };
     // The values of the keys do not matter here, but a mask must name one of them.
     let keys = MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect());
-    let mut policy = Loaded::read(std::slice::from_ref(&config.policies), &keys, Purpose::Check);
+    let mut policy = read(&config.policies, &keys);
     report.extend(std::mem::take(&mut policy.report));
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);
@@ -41,7 +53,7 @@ pub fn check(file: &Path) -> Checked {
 }
 
 /// Reads the policy of a configuration to be served, with the deployment's own keys.
-pub(super) fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
+fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     let mut report = Report::default();
     let mut keys = Keys::default();
     for (name, source) in &config.secrets {
@@ -84,19 +96,17 @@ fn fit(config: &Config, plan: &Plan, report: &mut Report) {
 }
 
 /// Sets up the upstreams of a configuration.
-pub(super) fn upstreams(apis: &[ApiConfig], clock: &Arc<dyn Clock>) -> Result<Upstreams, Report> {
+pub(super) fn upstreams(
+    apis: &[ApiConfig],
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Upstreams, Report> {
     let mut report = Report::default();
-    let mut configs = Vec::new();
-    for api in apis {
-        match upstream(api) {
-            Ok(config) => configs.push(config),
-            Err(diagnostic) => report.push(*diagnostic),
-        }
-    }
+    let configs: Vec<UpstreamConfig> = apis.iter().map(|api| upstream(api, &mut report)).collect();
     if report.has_errors() {
         return Err(report);
     }
-    Upstreams::new(configs, Arc::clone(clock)).map_err(|errors| {
+    Upstreams::new(configs, Arc::clone(clock), metrics).map_err(|errors| {
         let mut report = Report::default();
         for error in errors {
             report.push(Diagnostic::error("upstream", error.to_string()));
@@ -105,29 +115,63 @@ pub(super) fn upstreams(apis: &[ApiConfig], clock: &Arc<dyn Clock>) -> Result<Up
     })
 }
 
-fn upstream(api: &ApiConfig) -> Result<UpstreamConfig, Box<Diagnostic>> {
+fn upstream(api: &ApiConfig, report: &mut Report) -> UpstreamConfig {
+    // A secret that is not there now is a mistake now, not when the first caller comes.
+    let mut secret = |source: &SecretSource| {
+        if let Err(missing) = source.read() {
+            report.push(*missing);
+        }
+        source.reader()
+    };
     let credentials = match &api.credential {
         CredentialConfig::None => Credentials::None,
         CredentialConfig::Pass => Credentials::Pass,
-        CredentialConfig::Header { name, prefix, secret } => {
-            let secret = secret.read()?;
-            let value = Secret::new(format!("{prefix}{}", secret.expose()));
-            Credentials::Header { name: name.clone(), value }
+        CredentialConfig::Own { source, put, expired } => {
+            let source = match source {
+                SourceConfig::Fixed(source) => TokenSource::Fixed(secret(source)),
+                SourceConfig::OAuth2(config) => TokenSource::OAuth2(OAuth2 {
+                    token_url: config.token_url.clone(),
+                    client_id: Arc::clone(&config.client_id),
+                    client_secret: secret(&config.client_secret),
+                    refresh_token: config.refresh_token.as_ref().map(&mut secret),
+                    scopes: config.scopes.clone(),
+                    parameters: config.parameters.clone(),
+                    trust: config.trust.clone(),
+                    in_body: config.in_body,
+                }),
+                SourceConfig::Login(config) => TokenSource::Login(Login {
+                    method: config.method.clone(),
+                    target: config.target.clone(),
+                    body: config.body.clone(),
+                    secrets: config
+                        .secrets
+                        .iter()
+                        .map(|(name, source)| (Arc::clone(name), secret(source)))
+                        .collect(),
+                    token: config.token.clone(),
+                    lifetime: config.lifetime,
+                }),
+            };
+            Credentials::Own { source, put: put.clone(), expired: expired.clone() }
         }
     };
-    Ok(UpstreamConfig {
+    UpstreamConfig {
         api: Arc::clone(&api.name),
-        base: api.url.clone(),
+        bases: api.urls.clone(),
         host: api.host.clone(),
         trust: api.trust.clone(),
+        certificate: api.certificate.clone(),
         http2: api.http2,
         credentials,
         timeouts: api.timeouts.clone(),
         max_connections: api.max_connections,
         max_pending: api.max_pending,
+        retries: api.retries,
+        breaker: api.breaker,
+        health: api.health.clone(),
         sniff_gzip: api.sniff_gzip,
         compression: api.compression,
-    })
+    }
 }
 
 /// Sets up who callers are.
@@ -146,8 +190,30 @@ pub(super) fn identity(
         .map_err(|faults| refused(faults.into_iter().map(|fault| places.locate(fault)).collect()))
 }
 
+/// What the files say, ready to be put in force.
+pub(super) struct Prepared {
+    pub(super) config: Config,
+    pub(super) plan: Arc<Plan>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) warnings: Report,
+}
+
+/// Reads a configuration and its policy. With a large policy this takes seconds, also to drop what was read: it belongs
+/// on a thread that serves nobody.
+pub(super) fn prepare(file: &Path) -> Result<Prepared, Report> {
+    let (config, report) = Config::load(file);
+    config.map_or(Err(report), prepare_policy)
+}
+
+/// Reads the policy of a configuration.
+pub(super) fn prepare_policy(config: Config) -> Result<Prepared, Report> {
+    let (policy, warnings) = policy(&config)?;
+    let vocabulary = vocabulary(&config, &policy);
+    Ok(Prepared { config, plan: plan(policy)?, vocabulary, warnings })
+}
+
 /// The plan of a policy that was loaded to be served.
-pub(super) fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
+fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
     match policy.plan {
         Some(plan) => Ok(Arc::new(plan)),
         None => Err(policy.report),
@@ -157,13 +223,14 @@ pub(super) fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
 /// Everything that decides about requests.
 pub(super) fn snapshot(
     config: Config,
-    policy: Loaded,
+    plan: Arc<Plan>,
     store: &Store,
     clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
 ) -> Result<Snapshot, Report> {
     Ok(Snapshot {
-        plan: plan(policy)?,
-        upstreams: upstreams(&config.apis, clock)?,
+        plan,
+        upstreams: upstreams(&config.apis, clock, metrics)?,
         identity: Arc::new(identity(config.identity, store, clock)?),
         bounds: config.bounds.request,
         body_time: config.bounds.body_time,
@@ -171,7 +238,7 @@ pub(super) fn snapshot(
 }
 
 /// The names that may become labels of metrics.
-pub(super) fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
+fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
     let mut vocabulary = Vocabulary::default();
     vocabulary.listeners.extend(config.listeners.iter().map(|listener| Arc::clone(&listener.name)));
     vocabulary.listeners.insert("admin".into());

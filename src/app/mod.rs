@@ -31,7 +31,7 @@ use crate::telemetry::{AccessFormat, AccessLog, LineLog, Metrics, Target};
 
 use config::{AccessLogConfig, AuditConfig, Config, ListenerConfig, StoreConfig, SyncConfig};
 
-pub use load::{Checked, check};
+pub use load::{Checked, check, check_text};
 pub use reload::{Reloader, Why};
 pub use sockets::Sockets;
 
@@ -58,7 +58,7 @@ impl App {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Report> {
         let status = Arc::<Status>::default();
-        let (policy, warnings) = load::policy(&config)?;
+        let load::Prepared { config, plan, vocabulary, warnings } = load::prepare_policy(config)?;
         let certificates = certificates(&config.listeners)?;
         let store = open_store(&config.store).await?;
         let (audit, opened) = open_audit(&config.audit, &clock, &metrics)?;
@@ -66,9 +66,8 @@ impl App {
         let access = open_access(config.logs.access.as_ref(), &metrics)?;
         let bound = Bound::of(&config, &certificates, sockets).await?;
         let (drain, files) = (config.drain, reload::Files::of(&config));
-        let vocabulary = load::vocabulary(&config, &policy);
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(config, policy, &store, &clock)?;
+        let snapshot = load::snapshot(config, plan, &store, &clock, &metrics)?;
         let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -249,12 +248,7 @@ async fn open_limits(
     metrics: &Arc<Metrics>,
 ) -> Result<Limits, Report> {
     let watching = Arc::clone(metrics);
-    let watcher = move |notice: &Notice| {
-        watching.limit_warned(&notice.limit);
-        if notice.amount > 0 {
-            watching.limit_used(&notice.limit, notice.used as f64 / notice.amount as f64);
-        }
-    };
+    let watcher = move |notice: &Notice| watching.limit_warned(&notice.limit);
     let opened =
         Limits::open(limits::Config::default(), Some(store.clone()), Arc::clone(clock), watcher).await;
     opened.map_err(|error| only(Diagnostic::error("store", error.to_string())))

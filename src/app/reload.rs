@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use crate::admin::{Loaded, Status};
 use crate::audit::Event;
 use crate::base::{Diagnostic, Report, Severity};
+use crate::policy::Plan;
 use crate::proxy::{Certificate, Gateway, Snapshot};
 use crate::store::Store;
 use crate::telemetry::Vocabulary;
@@ -76,6 +77,8 @@ pub struct Reloader {
     config: PathBuf,
     watched: Vec<PathBuf>,
     said: Mutex<Said>,
+    /// Plans that requests may still need.
+    retired: Mutex<Vec<Arc<Plan>>>,
     /// Reloads happen one after the other.
     turn: tokio::sync::Mutex<()>,
 }
@@ -89,8 +92,8 @@ impl Reloader {
         files: Files,
     ) -> Self {
         let Files { config, watched, said } = files;
-        let (said, turn) = (Mutex::new(said), tokio::sync::Mutex::default());
-        Self { gateway, status, store, certificates, config, watched, said, turn }
+        let (said, retired, turn) = (Mutex::new(said), Mutex::default(), tokio::sync::Mutex::default());
+        Self { gateway, status, store, certificates, config, watched, said, retired, turn }
     }
 
     /// Keeps a running gateway up to date, until it is dropped: files, keys of issuers, counters.
@@ -109,9 +112,17 @@ impl Reloader {
                 let identity = Arc::clone(&self.gateway.snapshot.load().identity);
                 identity.tick().await;
                 self.gateway.limits.tick().await;
+                self.dispose();
             }
         };
-        tokio::join!(watching, ticking);
+        let checking = async {
+            loop {
+                tokio::time::sleep(CHECK).await;
+                let upstreams = self.gateway.snapshot.load().upstreams.clone();
+                upstreams.tick().await;
+            }
+        };
+        tokio::join!(watching, ticking, checking);
     }
 
     /// Loads configuration, policy and certificates again and exchanges what can be exchanged. The error is what
@@ -123,7 +134,7 @@ impl Reloader {
             access.reopen();
         }
         let certificates = self.reload_certificates();
-        let outcome = match self.exchange(why) {
+        let outcome = match self.exchange(why).await {
             Ok(()) => certificates,
             Err(mut report) => {
                 if let Err(more) = certificates {
@@ -138,10 +149,15 @@ impl Reloader {
         outcome
     }
 
-    fn exchange(&self, why: Why) -> Result<(), Report> {
-        let (config, report) = Config::load(&self.config);
-        let Some(config) = config else { return Err(report) };
-        let (policy, warnings) = load::policy(&config)?;
+    async fn exchange(&self, why: Why) -> Result<(), Report> {
+        let file = self.config.clone();
+        // Requests go on meanwhile: nothing that takes long is done on the threads that serve them.
+        let prepared = tokio::task::spawn_blocking(move || load::prepare(&file)).await;
+        let load::Prepared { config, plan, vocabulary, warnings } = prepared.unwrap_or_else(|_| {
+            let mut report = Report::default();
+            report.push(Diagnostic::error("reload", "reading the policy was broken off"));
+            Err(report)
+        })?;
         let said = Said::by(&config);
         let (same_text, same_fixed) = {
             let before = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,29 +166,47 @@ impl Reloader {
         if !same_fixed {
             warn!("listeners, admin, audit, bounds of connections and drain change only at the next start");
         }
-        let vocabulary = load::vocabulary(&config, &policy);
         let current = self.gateway.snapshot.load_full();
-        let new_version = policy.plan.as_ref().map(|plan| plan.version());
-        if same_text && new_version == Some(current.plan.version()) {
+        if same_text && plan.version() == current.plan.version() {
+            self.retire(plan);
             return Ok(());
         }
         let snapshot = if same_text {
             // Pools, fetched keys and what is known about callers stay.
             Snapshot {
-                plan: load::plan(policy)?,
+                plan,
                 identity: Arc::clone(&current.identity),
                 upstreams: current.upstreams.clone(),
                 bounds: current.bounds.clone(),
                 body_time: current.body_time,
             }
         } else {
-            load::snapshot(config, policy, &self.store, &self.gateway.clock)?
+            load::snapshot(config, plan, &self.store, &self.gateway.clock, &self.gateway.metrics)?
         };
+        let old = Arc::clone(&current.plan);
+        drop(current);
         self.gateway.snapshot.store(Arc::new(snapshot));
+        self.retire(old);
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
         log_all(&warnings);
         self.in_force(&vocabulary);
         Ok(())
+    }
+
+    /// Keeps a plan until no request needs it any more: whoever drops a large one last waits for that.
+    fn retire(&self, plan: Arc<Plan>) {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
+        self.dispose();
+    }
+
+    /// Drops the plans that no request needs any more, where nobody waits for it.
+    fn dispose(&self) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is held only here cannot be held anew.
+        let unused: Vec<_> = retired.extract_if(.., |plan| Arc::strong_count(plan) == 1).collect();
+        if !unused.is_empty() {
+            tokio::task::spawn_blocking(move || drop(unused));
+        }
     }
 
     fn reload_certificates(&self) -> Result<(), Report> {
@@ -236,5 +270,7 @@ pub(super) fn log_all(report: &Report) {
 /// Complaints of one reload that are logged; `check` shows all.
 const LOGGED: usize = 20;
 
+/// How often upstreams are looked after: the shortest time between two health checks.
+const CHECK: Duration = Duration::from_secs(1);
 /// How often due work is looked for.
 const TICK: Duration = Duration::from_secs(5);

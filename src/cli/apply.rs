@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::analysis::{Refusal, admit};
 use crate::base::{Clock as _, SystemClock};
 use crate::policy::Permit;
+use crate::rewrite::charset::{Charset, Transcoder};
 use crate::rewrite::{Counts, Rewriter};
 
 use super::policy::{Source, Usage};
@@ -62,28 +63,31 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             super::DENIED,
         );
     }
-    if let Some(reason) = args.content_type.as_deref().and_then(|stated| unfit(stated, &permit)) {
-        return say(&reason, super::FAILED);
-    }
-    stream(&permit)
+    let charset = match args.content_type.as_deref().map(|stated| charset(stated, &permit)) {
+        Some(Err(reason)) => return say(&reason, super::FAILED),
+        Some(Ok(charset)) => charset,
+        None => Charset::UTF_8,
+    };
+    stream(&permit, charset)
 }
 
-/// Whether an answer of this type would not be read on the route.
-fn unfit(stated: &str, permit: &Permit) -> Option<String> {
+/// The charset of an answer of this type, or why it would not be read on the route.
+fn charset(stated: &str, permit: &Permit) -> Result<Charset, String> {
     if permit.route().public {
-        return None;
+        return Ok(Charset::UTF_8);
     }
     let mut headers = http::HeaderMap::new();
     let Ok(value) = stated.parse() else {
-        return Some(format!("`{}` is no content type", stated.escape_default()));
+        return Err(format!("`{}` is no content type", stated.escape_default()));
     };
     headers.insert(http::header::CONTENT_TYPE, value);
-    crate::response::media_type(&headers, &permit.rewrite().format).err().map(|error| error.to_string())
+    let stated = crate::response::media_type(&headers, &permit.rewrite().format);
+    stated.map(|stated| stated.charset).map_err(|error| error.to_string())
 }
 
 /// Rewrites standard input. What was written before an error is safe; a single record is held until it is known to
 /// be released.
-fn stream(permit: &Permit) -> anyhow::Result<ExitCode> {
+fn stream(permit: &Permit, charset: Charset) -> anyhow::Result<ExitCode> {
     let mut input = io::stdin().lock();
     let mut output = BufWriter::with_capacity(CHUNK_BYTES, io::stdout().lock());
     if permit.route().public {
@@ -93,6 +97,7 @@ fn stream(permit: &Permit) -> anyhow::Result<ExitCode> {
     }
     let progress = progress();
     let mut rewriter = Rewriter::new(permit.rewrite().clone(), permit.params().clone());
+    let mut transcoder = Transcoder::new(charset);
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut ready = Vec::with_capacity(CHUNK_BYTES);
     loop {
@@ -102,7 +107,10 @@ fn stream(permit: &Permit) -> anyhow::Result<ExitCode> {
             Err(error) => return Err(error).context("cannot read standard input"),
         };
         let taken = chunk.get(..read).unwrap_or_default();
-        let done = if read == 0 { rewriter.finish(&mut ready) } else { rewriter.push(taken, &mut ready) };
+        let mut turned = |text: &[u8]| rewriter.push(text, &mut ready);
+        let done =
+            if read == 0 { transcoder.finish(&mut turned) } else { transcoder.push(taken, &mut turned) };
+        let done = if read == 0 { done.and_then(|()| rewriter.finish(&mut ready)) } else { done };
         if let Err(cut) = done {
             progress.finish_and_clear();
             if !permit.route().single {

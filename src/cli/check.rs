@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use crate::base::{Report, Severity};
+use crate::base::{Clock as _, Report, Severity, SystemClock};
 use crate::policy::Loaded;
 
 use super::policy::Source;
@@ -16,6 +16,9 @@ pub(super) struct Args {
     /// How complaints are written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// The moment at which bindings are looked at for having ended; without it: now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<jiff::Timestamp>,
     /// Fail also on warnings.
     #[arg(long)]
     strict: bool,
@@ -27,14 +30,22 @@ enum Format {
     Text,
     /// A JSON array, for programs.
     Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let found = args.source.read()?;
+    let mut found = args.source.read()?;
+    if let Some(policy) = &found.policy {
+        let expired = policy.expired(args.at.unwrap_or_else(|| SystemClock::new().now()));
+        expired.into_iter().for_each(|warning| found.report.push(warning));
+        found.report.sort();
+    }
     let report = &found.report;
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{}", report.to_json())?,
+        Format::Sarif => writeln!(out, "{}", report.to_sarif())?,
         Format::Text => {
             write!(out, "{}", report.to_text(out.is_terminal()))?;
             writeln!(out, "{}", summary(report, found.policy.as_ref()))?;

@@ -22,6 +22,7 @@ mod golden;
 mod health;
 mod init;
 mod keys;
+mod lsp;
 mod matrix;
 mod policy;
 mod request;
@@ -64,6 +65,8 @@ enum Command {
     Diff(diff::Args),
     /// Print the JSON Schema of policy files, for editors.
     Schema(schema::Args),
+    /// Help editors with policies: complaints, completion, who may see a field, definitions.
+    Lsp(lsp::Args),
     /// Verify and search the audit log.
     Audit(audit::Args),
     /// Make, list and revoke API keys.
@@ -85,6 +88,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Matrix(args) => matrix::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Lsp(args) => lsp::run(&args),
         Command::Audit(args) => audit::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Health(args) => health::run(args),

@@ -1,6 +1,6 @@
 //! Lints: a policy that can be served, and in which something is probably not meant.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use crate::base::{Diagnostic, Severity};
 use crate::rewrite::Access;
@@ -21,6 +21,9 @@ pub(super) fn lint(documents: &Documents, set: &PolicySet, tables: &Tables) {
     lint.conditions();
     lint.scopes();
     lint.public_routes();
+    if !documents.has_errors() {
+        super::lints::lint(documents, set, tables);
+    }
 }
 
 struct Lint<'a> {
@@ -50,15 +53,16 @@ impl Lint<'_> {
     }
 
     fn roles(&self) {
-        let mut held: HashSet<u32> = self.tables.bindings.iter().map(|binding| binding.role).collect();
-        for role in &self.tables.roles {
-            held.extend(&role.inherits);
+        let mut held = vec![false; self.tables.roles.len()];
+        let bound = self.tables.bindings.iter().map(|binding| &binding.role);
+        let inherited = self.tables.roles.iter().flat_map(|role| &role.inherits);
+        let tested = self.set.tests.iter().flat_map(|test| &test.principal.roles);
+        let tested = tested.filter_map(|name| self.tables.role_ids.get(&name.text));
+        for id in bound.chain(inherited).chain(tested) {
+            held.get_mut(*id as usize).into_iter().for_each(|held| *held = true);
         }
-        for test in &self.set.tests {
-            held.extend(test.principal.roles.iter().filter_map(|name| self.tables.role_ids.get(&name.text)));
-        }
-        for (id, role) in self.set.roles.iter().enumerate() {
-            if !held.contains(&(id as u32)) {
+        for (role, held) in self.set.roles.iter().zip(held) {
+            if !held {
                 self.warn(
                     "unbound-role",
                     format!("nobody holds the role `{}`", role.name.text),
@@ -173,10 +177,6 @@ impl Lint<'_> {
     fn conditions(&self) {
         for permission in &self.tables.permissions {
             let Some(when) = &permission.when else { continue };
-            if let Some(always) = when.constant() {
-                let message = format!("the condition is always {always}");
-                self.warn("constant-condition", message, "", permission.mark);
-            }
             let Some(table) = self.tables.resources.get(permission.resource) else { continue };
             for slot in when.slots() {
                 let known = table.label_at(slot).is_some()

@@ -11,10 +11,11 @@ use jiff::Timestamp;
 
 use crate::identity::Principal;
 use crate::rewrite::condition::{Param, ParamRoot, Params, Value};
+use crate::rewrite::{Access, Path};
 
-use super::assemble::{Rights, assemble};
-use super::model::{BindingTerms, GuardTable, RoleId, RouteTable};
-use super::operation::Operation;
+use super::assemble::{Rights, access_at, assemble};
+use super::model::{BindingTerms, Bound, GuardTable, RoleId, RouteTable};
+use super::operation::{Action, Operation};
 use super::permit::{Denial, DenialReason, Permit, PreRead, QueryRule};
 use super::plan::Plan;
 use super::router::Segment;
@@ -88,6 +89,42 @@ impl Plan {
         })
     }
 
+    /// The guards that concern a permit of this plan, and whether each was met.
+    pub fn guards_of(&self, permit: &Permit) -> Vec<(Arc<str>, bool)> {
+        let route = self.table(permit.operation.route).into_iter();
+        let guards = route.flat_map(|route| &route.guards).filter_map(|index| self.tables.guards.get(*index));
+        guards.map(|guard| (guard.name.clone(), guard.require.is_met(&[], &permit.params))).collect()
+    }
+
+    /// The guards that are not met and hide a place of a resource under a permit of this plan, with file and line.
+    pub fn hiding(&self, permit: &Permit, resource: &str, path: &Path) -> Vec<(Arc<str>, Arc<str>)> {
+        let Some(id) = self.tables.resources.iter().position(|table| *table.name == *resource) else {
+            return Vec::new();
+        };
+        let route = self.table(permit.operation.route).into_iter();
+        let guards = route.flat_map(|route| &route.guards).filter_map(|index| self.tables.guards.get(*index));
+        guards
+            .filter(|guard| {
+                let hides = guard.hides.as_ref().and_then(|hides| hides.get(&id));
+                hides.is_some_and(|selectors| {
+                    selectors.iter().any(|selector| selector.path.is_prefix_of(path))
+                        && matches!(access_at(selectors, path), Access::Hide)
+                }) && !guard.require.is_met(&[], &permit.params)
+            })
+            .map(|guard| (format!("guards.{}", guard.name).into(), guard.place.clone()))
+            .collect()
+    }
+
+    /// The permissions on what a route is about, whoever holds them, with file and line.
+    pub fn permissions_on(&self, action: &Action, resource: &str) -> Vec<(Arc<str>, Arc<str>)> {
+        let resources = &self.tables.resources;
+        let all = self.tables.permissions.iter().filter(|permission| {
+            resources.get(permission.resource).is_some_and(|table| *table.name == *resource)
+                && permission.actions.contains(action)
+        });
+        all.map(|permission| (permission.name.clone(), permission.place.clone())).collect()
+    }
+
     /// Leave to pass a public route's request untouched, without a principal.
     pub fn pass(&self, operation: Operation, now: Timestamp) -> Result<Permit, Denial> {
         let route = self.table(operation.route).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
@@ -142,7 +179,7 @@ impl Plan {
         let named = named.chain(principal.groups().iter().filter_map(|group| bound.by_group.get(group)));
         // Conditions of bindings see the roles given directly: the others are what is being found out.
         let mut params = None;
-        for index in named.flatten().chain(&bound.open) {
+        for index in named.flat_map(Bound::all).chain(&bound.open) {
             let Some(binding) = self.tables.bindings.get(*index as usize) else { continue };
             let holds = binding.terms.as_ref().is_none_or(|terms| {
                 terms_hold(terms, asked)

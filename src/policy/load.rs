@@ -1,8 +1,10 @@
 //! Policy files from a directory to a plan.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::base::{Diagnostic, Place, Report};
@@ -40,18 +42,19 @@ impl Loaded {
     /// Reads policy files. Directories stand for their `*.yaml` files.
     pub fn read(paths: &[PathBuf], keys: &MaskKeys, purpose: Purpose) -> Self {
         let mut documents = Documents::new();
-        let mut files = Vec::new();
+        let (mut files, mut tests) = (BTreeSet::new(), BTreeSet::new());
         for path in paths {
-            match files_of(path) {
-                Ok(found) => files.extend(found),
+            match Files::of(path) {
+                Ok(found) => {
+                    files.extend(found.policy);
+                    tests.extend(found.tests);
+                }
                 Err(error) => documents.push(Diagnostic::error(
                     "unreadable-file",
                     format!("cannot read `{}`: {error}", path.display()),
                 )),
             }
         }
-        files.sort();
-        files.dedup();
         if files.is_empty() && !documents.has_errors() {
             documents.push(
                 Diagnostic::error("no-policy", "there are no policy files")
@@ -64,12 +67,34 @@ impl Loaded {
                 set.add(&documents, &root);
             }
         }
+        // Tests decide nothing: they have no part in what is served and in its version.
+        documents.policy_ends();
+        for file in tests.iter().filter(|_| purpose == Purpose::Check) {
+            if let Some(root) = documents.read(file) {
+                set.add_test_file(&documents, &root);
+            }
+        }
         Self::compile(documents, set, keys, purpose)
+    }
+
+    /// The text of a file, as it was read.
+    pub fn text_of(&self, file: &str) -> Option<&str> {
+        self.documents.texts().find(|(name, _)| *name == file).map(|(_, text)| text)
+    }
+
+    /// The file of a mark, and the bytes of its text from where to where.
+    pub fn range_of(&self, mark: Mark) -> Option<(&str, std::ops::Range<usize>)> {
+        self.documents.range(mark).map(|(name, range)| (name.as_ref(), range))
     }
 
     /// Where something of [`Loaded::set`] stands.
     pub fn place_of(&self, mark: Mark) -> Place {
         self.documents.place(mark)
+    }
+
+    /// Warnings about bindings that have ended at `now`.
+    pub fn expired(&self, now: Timestamp) -> Vec<Diagnostic> {
+        super::lints::expired(&self.documents, &self.set, now)
     }
 
     /// Compiles policy texts, given with names, as if they were files.
@@ -95,28 +120,59 @@ impl Loaded {
     }
 }
 
-/// The `*.yaml` files of a directory, sorted; a file stands for itself. The configuration of the deployment is no
-/// policy, also where it lies beside it.
-fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !std::fs::metadata(path)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path)? {
-        let path = entry?.path();
-        let yaml = path.extension().is_some_and(|extension| extension == "yaml");
-        if yaml && path.file_name().is_some_and(|name| name != "fieldgate.yaml") && path.is_file() {
-            files.push(path);
-        }
-    }
+/// The policy's own files that a path stands for, sorted: without those that hold nothing but tests.
+pub fn policy_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Files::of(path)?.policy;
     files.sort();
     Ok(files)
 }
 
-/// Names the texts of all files: the same policy has the same version wherever its directory lies.
+/// The files that a path stands for.
+#[derive(Default)]
+struct Files {
+    policy: Vec<PathBuf>,
+    /// Those that hold nothing but tests.
+    tests: Vec<PathBuf>,
+}
+
+impl Files {
+    /// The `*.yaml` files of a directory; a file stands for itself. Tests are in the folder `tests` and in files whose
+    /// names end in `_test.yaml`. The configuration of the deployment is no policy, also where it lies beside it.
+    fn of(path: &Path) -> std::io::Result<Self> {
+        if !std::fs::metadata(path)?.is_dir() {
+            return Ok(Self { policy: vec![path.to_owned()], tests: Vec::new() });
+        }
+        let mut files = Self::default();
+        for file in yaml_in(path)? {
+            match file.file_name().map(|name| name.to_string_lossy().into_owned()) {
+                Some(name) if name == "fieldgate.yaml" => {}
+                Some(name) if name.ends_with("_test.yaml") => files.tests.push(file),
+                _ => files.policy.push(file),
+            }
+        }
+        let folder = path.join("tests");
+        if folder.is_dir() {
+            files.tests.extend(yaml_in(&folder)?);
+        }
+        Ok(files)
+    }
+}
+
+fn yaml_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") && path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Names the texts of all files but those of tests: the same policy has the same version wherever its directory lies.
 fn version(documents: &Documents) -> Arc<str> {
     let mut hash = Sha256::new();
-    for (name, text) in documents.texts() {
+    for (name, text) in documents.policy_texts() {
         let name = Path::new(name).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         for part in [name.as_ref(), text] {
             hash.update((part.len() as u64).to_be_bytes());

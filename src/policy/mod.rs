@@ -14,6 +14,7 @@ mod check;
 mod compile;
 mod decide;
 mod keys;
+mod lints;
 mod load;
 mod model;
 mod operation;
@@ -30,7 +31,7 @@ mod when;
 pub use body::{BodyFault, BodyForm, BodyForms, RequestBody};
 pub use compile::Purpose;
 pub use keys::MaskKeys;
-pub use load::Loaded;
+pub use load::{Loaded, policy_files};
 pub use operation::{Action, Operation};
 pub use permit::{
     AskedColumns, BodyPart, Bound, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,

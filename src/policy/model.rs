@@ -1,6 +1,7 @@
 //! The tables of a compiled policy: names have become indexes, texts have become paths, predicates and masks.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -113,10 +114,43 @@ pub(super) struct BindingTerms {
 /// Bindings by whom they name.
 #[derive(Debug, Default)]
 pub(super) struct BindingIndex {
-    pub(super) by_user: HashMap<Arc<str>, Vec<u32>>,
-    pub(super) by_group: HashMap<Arc<str>, Vec<u32>>,
+    pub(super) by_user: HashMap<Arc<str>, Bound>,
+    pub(super) by_group: HashMap<Arc<str>, Bound>,
     /// Those that name nobody: their condition decides.
     pub(super) open: Vec<u32>,
+}
+
+/// The bindings that name somebody: for most of a million it is one.
+#[derive(Debug)]
+pub(super) enum Bound {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+impl Bound {
+    /// Adds a binding to those of a name.
+    pub(super) fn add(index: &mut HashMap<Arc<str>, Self>, name: &Arc<str>, binding: u32) {
+        match index.entry(name.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(Self::One(binding));
+            }
+            Entry::Occupied(mut taken) => match taken.get_mut() {
+                Self::One(first) => {
+                    let both = vec![*first, binding];
+                    taken.insert(Self::Several(both));
+                }
+                Self::Several(all) => all.push(binding),
+            },
+        }
+    }
+
+    /// The bindings, in the order they are written.
+    pub(super) fn all(&self) -> &[u32] {
+        match self {
+            Self::One(binding) => std::slice::from_ref(binding),
+            Self::Several(bindings) => bindings,
+        }
+    }
 }
 
 /// A guard.
@@ -283,6 +317,8 @@ pub(super) struct Tables {
     pub(super) guards: Vec<GuardTable>,
     pub(super) limits: Vec<LimitTable>,
     pub(super) routes: Vec<RouteTable>,
+    /// Conditions that nothing matters to, and what they always give.
+    pub(super) constants: HashMap<Arc<str>, bool>,
 }
 
 impl Tables {

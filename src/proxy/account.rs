@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{REFERER, USER_AGENT};
@@ -16,8 +17,9 @@ use uuid::Uuid;
 use crate::audit::{AuditError, Closing, Duty, Outcome, Record};
 use crate::base::Clock;
 use crate::identity::{Peer, Principal, Unauthenticated};
-use crate::limits::{Limited, Notice};
+use crate::limits::{Limited, Notice, Remaining};
 use crate::policy::{DenialShape, Permit, RouteFacts};
+use crate::request::UpstreamRequest;
 use crate::rewrite::Counts;
 use crate::telemetry::{Access, AccessLog, Decision, Gauged, Metrics, RequestSeen, Side, UpstreamFailure};
 use crate::upstream::{UpstreamError, UpstreamResponse};
@@ -34,7 +36,10 @@ pub(super) struct Account {
     route: Option<Arc<RouteFacts>>,
     decision: Decision,
     status: StatusCode,
+    received: Arc<AtomicU64>,
     sent: u64,
+    /// Body bytes sent upstream, besides those that pass as they come.
+    asked: u64,
     counts: Counts,
     line: Option<Box<Line>>,
     _in_flight: Gauged,
@@ -87,7 +92,9 @@ impl Account {
             decision: Decision::Failed,
             // nginx's status for a caller who went away before there was an answer.
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            received: Arc::default(),
             sent: 0,
+            asked: 0,
             counts: Counts::default(),
             line,
             _in_flight: metrics.request_begun(),
@@ -139,6 +146,16 @@ impl Account {
         self.record.as_ref().map_or(Err(AuditError::Closed), Record::ensure_writable)
     }
 
+    /// Counts the bytes of the request's body.
+    pub(super) fn received(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.received)
+    }
+
+    /// This goes upstream.
+    pub(super) fn asks(&mut self, request: &UpstreamRequest) {
+        self.asked = request.held_bytes();
+    }
+
     /// The upstream answered.
     pub(super) fn upstream(&mut self, answer: &UpstreamResponse) {
         if let Some(route) = &self.route {
@@ -161,6 +178,9 @@ impl Account {
 
     /// A limit stopped the answer.
     pub(super) fn limited(&mut self, limited: &Limited) {
+        if limited.unavailable {
+            self.metrics.limit_failed(&limited.limit);
+        }
         self.metrics.limit_refused(&limited.limit);
         self.tell(|record| record.limit(limited));
     }
@@ -172,6 +192,14 @@ impl Account {
             let limited =
                 Limited { limit, retry_after: Duration::ZERO, unavailable: false, remaining: Vec::new() };
             self.tell(|record| record.limit(&limited));
+        }
+    }
+
+    /// How much of its limits the caller has used when its answer ends.
+    pub(super) fn used(&mut self, remaining: &[Remaining]) {
+        for limit in remaining.iter().filter(|limit| limit.quota > 0) {
+            let used = limit.quota.saturating_sub(limit.remaining);
+            self.metrics.limit_used(&limit.limit, used as f64 / limit.quota as f64);
         }
     }
 
@@ -231,6 +259,11 @@ impl Account {
                 let method = if matches!(error, Unauthenticated::Missing) { "none" } else { "unknown" };
                 self.metrics.authentication(method, false);
             }
+            Reject::Denied(denial) => {
+                if let (None, Some(route)) = (&self.route, &denial.route) {
+                    self.route(&Arc::clone(route));
+                }
+            }
             Reject::Limited(limited) => self.limited(&limited.clone()),
             Reject::Upstream(error) => self.upstream_failed(failure(error)),
             Reject::Unscreenable(error) => {
@@ -239,7 +272,6 @@ impl Account {
                 }
             }
             Reject::Framing(_)
-            | Reject::Denied(_)
             | Reject::Refused(_)
             | Reject::Slow
             | Reject::NotReleased
@@ -262,7 +294,7 @@ impl Account {
         self.count();
         self.log(outcome.name());
         record.counts(&self.counts);
-        record.bytes(0, self.sent);
+        record.bytes(self.received.load(Ordering::Relaxed), self.sent);
         record.outcome(outcome);
         Some(record.close())
     }
@@ -276,7 +308,11 @@ impl Account {
             decision: self.decision,
             duration: self.clock.monotonic().saturating_sub(self.begun),
         });
+        let received = self.received.load(Ordering::Relaxed);
+        self.metrics.received(Side::Downstream, received);
         self.metrics.sent(Side::Downstream, self.sent);
+        let passed = if self.decision == Decision::Public { received } else { 0 };
+        self.metrics.sent(Side::Upstream, self.asked.saturating_add(passed));
         if let Some(resource) = route.and_then(|route| route.resource.as_deref()) {
             let counts = &self.counts;
             self.metrics.records(resource, counts.released, counts.withheld);
@@ -334,6 +370,8 @@ pub(super) fn failure(error: &UpstreamError) -> UpstreamFailure {
     match error {
         UpstreamError::Unknown(_) | UpstreamError::Connect(_) => UpstreamFailure::Connect,
         UpstreamError::Busy => UpstreamFailure::Busy,
+        UpstreamError::Open => UpstreamFailure::Open,
+        UpstreamError::Credential(_) | UpstreamError::ConnectionBound => UpstreamFailure::Credential,
         UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
         UpstreamError::Broken(_) => UpstreamFailure::Protocol,
         UpstreamError::Request => UpstreamFailure::Closed,

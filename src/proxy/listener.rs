@@ -4,19 +4,21 @@
 //! wait for its reader. The admin listener runs on the same code.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,13 +34,14 @@ use crate::identity::Peer;
 
 use super::opening::{Opened, Speaks};
 use super::patience::Patient;
+use super::streams::{Handed, Over, Streams};
 use super::strictness::{HeadBounds, Strict, Violation};
 use super::tls::ALPN_HTTP2;
 
 /// Answers the requests of a listener.
 pub trait Handler: Send + Sync + 'static {
     /// The answers' bodies.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
     /// Answers one request. `violation`: the connection broke HTTP's framing where this request should have been;
     /// the request is a stand-in, to be refused for that reason.
@@ -49,9 +52,45 @@ pub trait Handler: Send + Sync + 'static {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
+    /// Called when a connection is closed for what came over it, or did not come.
+    fn refused(&self, why: Refusal) {
+        let _ = why;
+    }
+
     /// Called when a connection opens; what it gives is kept until it closes.
     fn connected(&self, listener: &str) -> impl Send + 'static {
         let _ = listener;
+    }
+}
+
+/// Why the listener closed a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The TLS handshake failed.
+    Handshake,
+    /// The TLS handshake took too long.
+    HandshakeTime,
+    /// A request head took too long, or none came.
+    HeadTime,
+    /// What came was no HTTP, or could be read in two ways.
+    Framing,
+    /// HTTP/2 frames broke the protocol or a bound, or most streams were broken off.
+    Http2,
+    /// An answer found no taker.
+    WriteTime,
+}
+
+impl Refusal {
+    /// The label value in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::HandshakeTime => "handshake_time",
+            Self::HeadTime => "head_time",
+            Self::Framing => "framing",
+            Self::Http2 => "http2",
+            Self::WriteTime => "write_time",
+        }
     }
 }
 
@@ -62,7 +101,8 @@ pub struct ConnectionBounds {
     pub connections: usize,
     /// A TLS handshake.
     pub handshake: Duration,
-    /// From a connection's opening, or the end of its last answer, to the end of the next request head.
+    /// From a connection's opening, or the end of its last answer, to the end of the next request head. An HTTP/2
+    /// connection may be without a stream for as long.
     pub head: Duration,
     /// An answer's bytes may wait that long for the caller to take some.
     pub write: Duration,
@@ -179,18 +219,21 @@ impl Manner {
             return;
         }
         let stream = Patient::new(stream, self.bounds.write);
+        let unframed = stream.unframed();
         let peer = Arc::new(Peer { addr, listener: Arc::clone(&self.name), tls: self.tls.is_some() });
         let Some(config) = &self.tls else {
             if !self.http2 {
-                return self.requests(Opened::http1(stream), peer, handler, drain).await;
+                return self.requests(Opened::http1(stream), peer, handler, drain, unframed).await;
             }
             let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
             match opening.await {
-                Some(Ok(Ok(opened))) => self.requests(opened, peer, handler, drain).await,
+                Some(Ok(Ok(opened))) => self.requests(opened, peer, handler, drain, unframed).await,
                 Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
-                Some(Err(_)) | None => {
-                    debug!(listener = %self.name, "connection closed before it said anything")
+                Some(Err(_)) => {
+                    handler.refused(Refusal::HeadTime);
+                    debug!(listener = %self.name, "connection closed before it said anything");
                 }
+                None => debug!(listener = %self.name, "connection closed before it said anything"),
             }
             return;
         };
@@ -199,10 +242,16 @@ impl Manner {
             Ok(Ok(stream)) => {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
                 let opened = if http2 { Opened::http2(stream) } else { Opened::http1(stream) };
-                self.requests(opened, peer, handler, drain).await;
+                self.requests(opened, peer, handler, drain, unframed).await;
             }
-            Ok(Err(error)) => debug!(listener = %self.name, %error, "tls handshake failed"),
-            Err(_) => debug!(listener = %self.name, "tls handshake timed out"),
+            Ok(Err(error)) => {
+                handler.refused(Refusal::Handshake);
+                debug!(listener = %self.name, %error, "tls handshake failed");
+            }
+            Err(_) => {
+                handler.refused(Refusal::HandshakeTime);
+                debug!(listener = %self.name, "tls handshake timed out");
+            }
         }
     }
 
@@ -212,34 +261,60 @@ impl Manner {
         peer: Arc<Peer>,
         handler: Arc<H>,
         drain: CancellationToken,
+        unframed: Arc<AtomicBool>,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handler,
     {
-        let server = self.server(opened.speaks);
+        let speaks = opened.speaks;
+        let streams = Streams::new(self.bounds.write);
+        let server = self.server(speaks, streams.clone());
         let io = Strict::new(opened, self.bounds.heads);
         let verdict = io.verdict();
-        let service = service_fn(move |request| {
+        let answers = Arc::clone(&handler);
+        let service = service_fn(move |request: Request<Incoming>| {
             let violation = verdict.next();
-            let answer = Arc::clone(&handler).answer(Arc::clone(&peer), violation, request);
-            async move { Ok::<_, Infallible>(answer.await) }
+            if violation.is_some() {
+                answers.refused(Refusal::Framing);
+            }
+            let unframed = (request.version() == Version::HTTP_10).then(|| Arc::clone(&unframed));
+            let answer = Arc::clone(&answers).answer(Arc::clone(&peer), violation, request);
+            async move { Ok::<_, Infallible>(handed(answer.await, unframed)) }
         });
         let mut connection = pin!(server.serve_connection(TokioIo::new(io), service));
-        let ended = match drain.run_until_cancelled(connection.as_mut()).await {
-            Some(ended) => ended,
-            None => {
+        let over = async |idle| match speaks {
+            Speaks::Http1 => std::future::pending().await,
+            Speaks::Http2 => streams.over(idle).await,
+        };
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = drain.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    // One that does not answer the farewell is not waited for.
+                    _ = over(self.bounds.handshake) => Ok(()),
+                }
             }
+            over = over(self.bounds.head) => match over {
+                Over::BrokenOff => return handler.refused(Refusal::Http2),
+                Over::Idle => {
+                    connection.as_mut().graceful_shutdown();
+                    timeout(self.bounds.handshake, connection).await.unwrap_or(Ok(()))
+                }
+            },
         };
         if let Err(error) = ended {
+            if let Some(refusal) = refusal(&*error, speaks) {
+                handler.refused(refusal);
+            }
             // Not worth more: a caller that goes away ends here too.
             debug!(listener = %self.name, %error, "connection ended");
         }
     }
 
-    fn server(&self, speaks: Speaks) -> auto::Builder<TokioExecutor> {
-        let builder = auto::Builder::new(TokioExecutor::new());
+    fn server(&self, speaks: Speaks, streams: Streams) -> auto::Builder<Streams> {
+        let builder = auto::Builder::new(streams);
         let mut builder = match speaks {
             Speaks::Http1 => builder.http1_only(),
             Speaks::Http2 => builder.http2_only(),
@@ -263,6 +338,35 @@ impl Manner {
             .keep_alive_interval(self.bounds.head)
             .keep_alive_timeout(self.bounds.handshake);
         builder
+    }
+}
+
+/// An answer on its way into the HTTP library. One to HTTP/1.0 whose length is not known ends with its connection: it
+/// is noted in `unframed`, so that an end that is none can be told from it.
+fn handed<B: Body>(answer: Response<B>, unframed: Option<Arc<AtomicBool>>) -> Response<Handed<B>> {
+    if let Some(unframed) = unframed
+        && answer.body().size_hint().exact().is_none()
+    {
+        unframed.store(true, Ordering::Release);
+    }
+    answer.map(Handed::new)
+}
+
+/// Whether a connection ended for what came over it, or did not come.
+fn refusal(error: &(dyn Error + 'static), speaks: Speaks) -> Option<Refusal> {
+    let mut cause = Some(error);
+    while let Some(one) = cause {
+        if let Some(io) = one.downcast_ref::<io::Error>() {
+            return (io.kind() == io::ErrorKind::TimedOut).then_some(Refusal::WriteTime);
+        }
+        cause = one.source();
+    }
+    let error = error.downcast_ref::<hyper::Error>()?;
+    match speaks {
+        Speaks::Http1 if error.is_timeout() => Some(Refusal::HeadTime),
+        Speaks::Http1 if error.is_parse() => Some(Refusal::Framing),
+        Speaks::Http1 => None,
+        Speaks::Http2 => Some(Refusal::Http2),
     }
 }
 

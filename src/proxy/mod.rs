@@ -15,6 +15,7 @@
 //! upstream; one snapshot of policy, identity and upstreams serves a request from beginning to end.
 
 mod account;
+mod arriving;
 mod listener;
 mod memo;
 mod opening;
@@ -22,6 +23,7 @@ mod patience;
 mod reject;
 mod standing;
 mod stream;
+mod streams;
 mod strictness;
 mod tls;
 
@@ -44,16 +46,17 @@ use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
 use crate::policy::{Permit, Plan};
-use crate::request::{self, Applied, Refused, RequestBounds};
+use crate::request::{self, Applied, Refused, RequestBounds, UpstreamRequest};
 use crate::response::{self, ClientFacts, Rewritten};
 use crate::telemetry::{AccessLog, Metrics};
-use crate::upstream::Upstreams;
+use crate::upstream::{UpstreamResponse, Upstreams};
 
 use account::Account;
+use arriving::Arriving;
 use memo::Memo;
 use standing::{Standing, Under};
 
-pub use listener::{ConnectionBounds, Handler, Life, Listener};
+pub use listener::{ConnectionBounds, Handler, Life, Listener, Refusal};
 pub use reject::Reject;
 pub use standing::Lapsed;
 pub use stream::{Answer, Unfinished};
@@ -111,6 +114,7 @@ impl Gateway {
     ) -> Result<Begun, Reject> {
         let (head, body) = request.into_parts();
         account.request(&head);
+        let body = Arriving::new(body, account.received());
         strictness::admit(&head)?;
 
         let route = at.plan.route(&head);
@@ -127,7 +131,7 @@ impl Gateway {
         }
         route?;
 
-        let (judged, body) = at.gather(&head, body).await?;
+        let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
         let recalled = match (at.plan.recall(&head), &principal) {
             (Some(recall), Some(principal)) => {
                 self.memory.recall(principal, &recall, at.plan.version()).await?
@@ -150,14 +154,44 @@ impl Gateway {
             Some(principal) => Some(self.limits.admit(&Caller::of(principal), &permit).await?),
             None => None,
         };
-        let applied = at.pre_read(&permit, &head).await?;
+        let applied = self.pre_read(at, &permit, &head).await?;
         let client = ClientFacts::of(&head, peer.tls);
         let request = Request::from_parts(head, body);
         let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
-        let answer = at.upstreams.send(&permit, narrowed).await?;
+        account.asks(&narrowed);
+        let answer = self.ask(at, &permit, narrowed).await?;
         account.upstream(&answer);
         let answer = response::transform(&permit, answer, &client).await?;
         Ok(Begun { answer, ticket, under: principal.map(|principal| Under { principal, permit }) })
+    }
+
+    /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record
+    /// they do not apply to is answered like one that does not exist.
+    async fn pre_read(
+        &self,
+        at: &Snapshot,
+        permit: &Permit,
+        head: &Parts,
+    ) -> Result<Option<Applied>, Reject> {
+        let (Some(read), Some(rule)) = (request::pre_read(permit, &head.headers)?, permit.pre_read()) else {
+            return Ok(None);
+        };
+        let current = self.ask(at, permit, read).await?;
+        match response::judge(permit, rule, current).await? {
+            Some(applied) => Ok(Some(applied)),
+            None => Err(Reject::NotReleased),
+        }
+    }
+
+    /// Asks the upstream; what it sends is metered.
+    async fn ask(
+        &self,
+        at: &Snapshot,
+        permit: &Permit,
+        request: UpstreamRequest,
+    ) -> Result<UpstreamResponse, Reject> {
+        let answer = at.upstreams.send(permit, request).await?;
+        Ok(answer.metered(&self.metrics, &permit.route().api))
     }
 
     /// Answers a request, whatever becomes of it, closes its account, and tells the caller its id.
@@ -232,6 +266,10 @@ impl Handler for Gateway {
         self.handle(&peer, violation, request).await
     }
 
+    fn refused(&self, why: Refusal) {
+        self.metrics.connection_refused(why.name());
+    }
+
     fn connected(&self, listener: &str) -> impl Send + 'static {
         self.metrics.connection(listener)
     }
@@ -242,26 +280,25 @@ impl Snapshot {
     async fn gather(
         &self,
         head: &Parts,
-        body: Incoming,
-    ) -> Result<(Option<Bytes>, Either<Incoming, Empty<Bytes>>), Reject> {
+        body: Arriving,
+        public: bool,
+    ) -> Result<(Option<Bytes>, Either<Arriving, Empty<Bytes>>), Reject> {
         if !self.plan.needs_body(head) {
+            let body = if public { self.passing(body)? } else { body };
             return Ok((None, Either::Left(body)));
         }
         let judged = self.in_time(request::gather(&head.headers, body, &self.bounds)).await?;
         Ok((Some(judged), Either::Right(Empty::new())))
     }
 
-    /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record
-    /// they do not apply to is answered like one that does not exist.
-    async fn pre_read(&self, permit: &Permit, head: &Parts) -> Result<Option<Applied>, Reject> {
-        let (Some(read), Some(rule)) = (request::pre_read(permit, &head.headers)?, permit.pre_read()) else {
-            return Ok(None);
-        };
-        let current = self.upstreams.send(permit, read).await?;
-        match response::judge(permit, rule, current).await? {
-            Some(applied) => Ok(Some(applied)),
-            None => Err(Reject::NotReleased),
+    /// A public route's body goes on as it comes, within the bounds of all bodies. One that announces more is refused
+    /// unread.
+    fn passing(&self, body: Arriving) -> Result<Arriving, Reject> {
+        let limit = self.bounds.body_bytes;
+        if usize::try_from(body.size_hint().lower()).map_or(true, |least| least > limit) {
+            return Err(Refused::TooLarge { limit }.into());
         }
+        Ok(body.bounded(limit, self.body_time))
     }
 
     /// A caller that sends its body drop by drop is not waited for.
@@ -275,8 +312,8 @@ impl Snapshot {
 
 /// Answers with a refusal; the record is written first. One that cannot be written is no reason to refuse a refusal.
 async fn refuse(reject: &Reject, account: Option<Account>, id: Uuid) -> Response<Answer> {
-    let shape = account.as_ref().and_then(Account::shape).or_else(|| reject.shape());
-    let response = reject.answer(shape.as_deref(), id);
+    let shape = account.as_ref().and_then(Account::shape);
+    let response = reject.answer(shape.as_deref().or(reject.shape()), id);
     let bytes = response.body().size_hint().exact().unwrap_or_default();
     if let Some(closing) = account.and_then(|account| account.refused(reject, response.status(), bytes)) {
         let _written = closing.await;

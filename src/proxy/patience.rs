@@ -1,12 +1,15 @@
-//! A connection whose reader has to take something now and then.
+//! A connection whose reader has to take something now and then, and that shows when it ends too early.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// Fails a write that found no taker for `limit`. A caller that asks for an export and reads none of it would
@@ -14,16 +17,39 @@ use tokio::time::{Sleep, sleep};
 ///
 /// Reading has no limit here: how long a request may take to arrive depends on where in the request one is, which
 /// the HTTP library and the collector of bodies know.
-pub(super) struct Patient<I> {
+///
+/// An HTTP/1.0 answer of unknown length ends with its connection (RFC 1945 section 7.2.2): one that was cut off would
+/// look whole. Such a connection is reset, unless it was shut down in good order.
+pub(super) struct Patient<I: Severable> {
     io: I,
     limit: Duration,
+    unframed: Arc<AtomicBool>,
+    shut: bool,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<I> Patient<I> {
+/// A connection that can be reset.
+pub(super) trait Severable {
+    /// Makes its end a reset.
+    fn sever(&self);
+}
+
+impl Severable for TcpStream {
+    fn sever(&self) {
+        // An error means that the connection has gone already.
+        let _gone = self.set_zero_linger();
+    }
+}
+
+impl<I: Severable> Patient<I> {
     pub(super) fn new(io: I, limit: Duration) -> Self {
-        Self { io, limit, waiting: None }
+        Self { io, limit, unframed: Arc::default(), shut: false, waiting: None }
+    }
+
+    /// To be set when an answer begins that ends with the connection.
+    pub(super) fn unframed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.unframed)
     }
 
     /// Watches the outcome of a write.
@@ -41,7 +67,7 @@ impl<I> Patient<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
+impl<I: AsyncRead + Severable + Unpin> AsyncRead for Patient<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,7 +77,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
+impl<I: AsyncWrite + Severable + Unpin> AsyncWrite for Patient<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.io).poll_write(cx, buf);
         self.watch(cx, outcome)
@@ -64,6 +90,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.shut |= matches!(outcome, Poll::Ready(Ok(())));
         self.watch(cx, outcome)
     }
 
@@ -81,11 +108,23 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
     }
 }
 
+impl<I: Severable> Drop for Patient<I> {
+    fn drop(&mut self) {
+        if self.unframed.load(Ordering::Acquire) && !self.shut {
+            self.io.sever();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+
+    impl Severable for tokio::io::DuplexStream {
+        fn sever(&self) {}
+    }
 
     #[tokio::test]
     async fn a_write_that_nobody_takes_fails_after_its_limit() {

@@ -4,7 +4,6 @@
 //! the same status has the same text, so that a record that is not released and one that does not exist cannot be
 //! told apart. The internal one is the error's `Display` and goes to the record.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -100,11 +99,6 @@ impl Reject {
         }
     }
 
-    /// How the api says no that the policy refused for.
-    pub(super) fn shape(&self) -> Option<Arc<DenialShape>> {
-        if let Self::Denied(denial) = self { denial.shape.clone() } else { None }
-    }
-
     /// What was decided, for metrics.
     pub fn decision(&self) -> Decision {
         match self {
@@ -119,6 +113,24 @@ impl Reject {
             Self::Limited(_) => Decision::Limited,
             Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
             Self::Upstream(_) | Self::Unscreenable(_) | Self::Memory(_) | Self::Audit(_) => Decision::Failed,
+        }
+    }
+
+    /// The shape of the api, where the refusal itself knows it: the body was needed to find the route.
+    pub(super) fn shape(&self) -> Option<&DenialShape> {
+        match self {
+            Self::Denied(denial) => denial.shape.as_deref(),
+            Self::Framing(_)
+            | Self::Unauthenticated(_)
+            | Self::Limited(_)
+            | Self::Refused(_)
+            | Self::Slow
+            | Self::NotReleased
+            | Self::Lapsed(_)
+            | Self::Upstream(_)
+            | Self::Unscreenable(_)
+            | Self::Memory(_)
+            | Self::Audit(_) => None,
         }
     }
 
@@ -233,9 +245,10 @@ impl Reject {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(limited) => Some(limited.retry_after),
-            Self::Lapsed(_) | Self::Memory(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy) => {
-                Some(Duration::from_secs(1))
-            }
+            Self::Lapsed(_)
+            | Self::Memory(_)
+            | Self::Audit(_)
+            | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => Some(Duration::from_secs(1)),
             Self::Unauthenticated(error) => error.is_unavailable().then_some(Duration::from_secs(5)),
             Self::Upstream(_)
             | Self::Framing(_)

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::audit::AuditError;
-use crate::limits::{Charge, Limited, Ticket, rate_limit_fields};
+use crate::limits::{Charge, Limited, Remaining, Ticket, rate_limit_fields};
 use crate::response::{Rewritten, StreamError, Unscreenable};
 use crate::store::StoreError;
 use crate::telemetry::UpstreamFailure;
@@ -189,6 +189,7 @@ impl Carry {
     async fn finish(&mut self) -> Result<(), AuditError> {
         let Some(mut account) = self.account.take() else { return Err(AuditError::Closed) };
         account.counts(self.body.counts());
+        account.used(&self.remaining());
         match account.complete() {
             Some(closing) => closing.await.map(drop),
             None => Err(AuditError::Closed),
@@ -209,9 +210,14 @@ impl Carry {
         }
     }
 
+    fn remaining(&self) -> Vec<Remaining> {
+        self.ticket.as_ref().map(Ticket::remaining).unwrap_or_default()
+    }
+
     fn cut(&mut self, why: &Unfinished) {
         let Some(mut account) = self.account.take() else { return };
         account.counts(self.body.counts());
+        account.used(&self.remaining());
         match why {
             Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
             Unfinished::Stream(StreamError::Cut(_)) => account.upstream_failed(UpstreamFailure::Unscreenable),

@@ -31,6 +31,14 @@ impl UpstreamRequest {
         &self.head
     }
 
+    /// How long its body is, where it is held whole; one that passes is counted while it comes.
+    pub fn held_bytes(&self) -> u64 {
+        match &self.body {
+            Outgoing::Whole(bytes) => bytes.len() as u64,
+            Outgoing::Empty | Outgoing::Passing(_) => 0,
+        }
+    }
+
     /// The parts, for the module that sends it. The last one is the caller's own `Authorization`, which goes on
     /// only to an upstream configured to take it.
     pub(crate) fn into_parts(self) -> (Parts, Outgoing, Option<HeaderValue>) {

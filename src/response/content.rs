@@ -6,20 +6,28 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mime::Mime;
 
 use crate::rewrite::Format;
+use crate::rewrite::charset::Charset;
 use crate::rewrite::codec::Coding;
 
 use super::unscreenable::Unscreenable;
 
-/// The type the answer goes on under, if it is one that the format's rewriter reads.
+/// What an answer says it is.
+#[derive(Clone, Debug)]
+pub struct Stated {
+    /// The type it goes on under; always UTF-8.
+    pub media_type: HeaderValue,
+    /// The charset it comes in.
+    pub charset: Charset,
+}
+
+/// The type of an answer and its charset, if the format's rewriter reads them.
 ///
 /// A type outside a short list goes on as the plain one of its format: its name is the upstream's text, too.
-pub fn media_type(headers: &HeaderMap, format: &Format) -> Result<HeaderValue, Unscreenable> {
+pub fn media_type(headers: &HeaderMap, format: &Format) -> Result<Stated, Unscreenable> {
     let stated = single(headers, &CONTENT_TYPE).map_err(unscreenable)?;
     let text = stated.ok_or_else(|| unscreenable("there is none"))?;
     let stated: Mime = text.parse().map_err(|_| unscreenable("it is malformed"))?;
-    if stated.params().filter(|(name, _)| *name == mime::CHARSET).any(|(_, value)| !is_utf8(value.as_str())) {
-        return Err(unscreenable("its charset is not utf-8"));
-    }
+    let charset = charset(&stated, format)?;
     let essence = stated.essence_str().to_ascii_lowercase();
     let fitting = match format {
         Format::Json => json_type(&stated, &essence),
@@ -34,7 +42,23 @@ pub fn media_type(headers: &HeaderMap, format: &Format) -> Result<HeaderValue, U
             _ => None,
         },
     };
-    fitting.map(HeaderValue::from_static).ok_or_else(|| unscreenable(&essence))
+    let media_type = fitting.map(HeaderValue::from_static).ok_or_else(|| unscreenable(&essence))?;
+    Ok(Stated { media_type, charset })
+}
+
+/// The one charset that is stated; without one it is UTF-8. Events are UTF-8 whatever a type says (WHATWG HTML, section
+/// 9.2), so another one would be read as what it is not.
+fn charset(stated: &Mime, format: &Format) -> Result<Charset, Unscreenable> {
+    let mut labels = stated.params().filter(|(name, _)| *name == mime::CHARSET).map(|(_, value)| value);
+    let first = labels.next().map_or(Ok(Charset::UTF_8), |label| Charset::parse(label.as_str()));
+    let charset = first.map_err(|_| unscreenable("its charset is unknown"))?;
+    if labels.any(|label| Charset::parse(label.as_str()) != Ok(charset)) {
+        return Err(unscreenable("its charset is stated twice"));
+    }
+    if *format == Format::Sse && !charset.is_utf_8() {
+        return Err(unscreenable("its charset is not utf-8"));
+    }
+    Ok(charset)
 }
 
 fn json_type(stated: &Mime, essence: &str) -> Option<&'static str> {
@@ -85,10 +109,6 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
         (Some(value), None) => value.to_str().map(Some).map_err(|_| "it is no text"),
         (Some(_), Some(_)) => Err("it is stated twice"),
     }
-}
-
-fn is_utf8(charset: &str) -> bool {
-    ["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))
 }
 
 fn unscreenable(what: &str) -> Unscreenable {

@@ -34,8 +34,8 @@ pub async fn judge(
     let plan = &pre_read.plan;
     let headers = &answer.head().headers;
     let coding = content::coding(headers)?;
-    content::media_type(headers, &plan.format)?;
-    let mut screen = opened(plan, permit, answer, coding);
+    let charset = content::media_type(headers, &plan.format)?.charset;
+    let mut screen = opened(plan, permit, answer, (coding, charset));
     let most = plan.bounds.record_bytes.saturating_add(plan.bounds.hold_for_total_bytes) as u64;
     poll_fn(|cx| {
         loop {

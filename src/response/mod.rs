@@ -15,7 +15,7 @@ mod unscreenable;
 mod watch;
 
 pub use body::{Outcome, Rewritten, StreamError};
-pub use content::media_type;
+pub use content::{Stated, media_type};
 pub use judge::judge;
 pub use transform::{ClientFacts, transform};
 pub use unscreenable::Unscreenable;

@@ -1,4 +1,4 @@
-//! One answer being decoded, rewritten and encoded while it streams.
+//! One answer being decoded, turned into UTF-8, rewritten and encoded while it streams.
 //!
 //! The upstream's body is pulled only when the caller's side asks for more, one piece at a time, and a piece that is
 //! compressed is decoded in small slices: what waits here is at most what one slice grows to, besides the record
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http_body::Body;
 
 use crate::policy::Remember;
+use crate::rewrite::charset::{Charset, Transcoder};
 use crate::rewrite::codec::{Coding, DecodeBounds, Decoder, Encoder};
 use crate::rewrite::{Counts, Cut, CutReason, Format, Pieces, Rewriter};
 use crate::upstream::UpstreamBody;
@@ -28,6 +29,8 @@ pub(super) struct Screen {
     /// Taken from the source and not yet decoded.
     undecoded: Bytes,
     decoding: Decoding,
+    /// Where the answer is not in UTF-8.
+    transcoder: Option<Transcoder>,
     rewriter: Rewriter,
     pieces: Pieces,
     turner: Option<Turner>,
@@ -73,6 +76,7 @@ impl Screen {
             source,
             undecoded: Bytes::new(),
             decoding,
+            transcoder: None,
             rewriter,
             pieces: Pieces::default(),
             turner: None,
@@ -88,6 +92,12 @@ impl Screen {
             rewritten_bytes: 0,
             state: State::Streaming,
         }
+    }
+
+    /// Turns what was decoded into UTF-8.
+    pub(super) fn transcoded(mut self, charset: Charset) -> Self {
+        self.transcoder = (!charset.is_utf_8()).then(|| Transcoder::new(charset));
+        self
     }
 
     /// Encodes what comes out.
@@ -214,11 +224,12 @@ impl Screen {
             Decoding::Sniffing | Decoding::Plain => {
                 let chunk = std::mem::take(&mut self.undecoded);
                 self.pieces.input(&chunk);
-                self.rewriter.push(&chunk, &mut self.pieces)
+                rewrite(&mut self.transcoder, &mut self.rewriter, &chunk, &mut self.pieces)
             }
             Decoding::Coded(decoder) => {
                 let slice = self.undecoded.split_to(self.undecoded.len().min(DECODED_SLICE_BYTES));
-                let (rewriter, pieces) = (&mut self.rewriter, &mut self.pieces);
+                let (transcoder, rewriter, pieces) =
+                    (&mut self.transcoder, &mut self.rewriter, &mut self.pieces);
                 let mut grown = 0_usize;
                 decoder.push(&slice, &mut |piece| {
                     grown = grown.saturating_add(piece.len());
@@ -226,7 +237,7 @@ impl Screen {
                         let offset = rewriter.counts().bytes_in;
                         return Err(Cut { reason: CutReason::Bomb, offset });
                     }
-                    rewriter.push(piece, pieces)
+                    rewrite(transcoder, rewriter, piece, pieces)
                 })
             }
         };
@@ -247,7 +258,7 @@ impl Screen {
         if let Decoding::Coded(decoder) = &mut self.decoding {
             decoder.finish()?;
         }
-        let result = self.rewriter.finish(&mut self.pieces);
+        let result = self.end_text();
         self.pass_on();
         result?;
         let held = self.turner.as_mut().map(Turner::finish).unwrap_or_default();
@@ -264,6 +275,14 @@ impl Screen {
         }
         self.state = State::Complete;
         Ok(())
+    }
+
+    fn end_text(&mut self) -> Result<(), Cut> {
+        let (rewriter, pieces) = (&mut self.rewriter, &mut self.pieces);
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.finish(&mut |piece| rewriter.push(piece, pieces))?;
+        }
+        rewriter.finish(pieces)
     }
 
     /// Moves what the rewriter wrote to what is ready.
@@ -332,6 +351,19 @@ impl Screen {
             self.ready_bytes = self.ready_bytes.saturating_add(piece.len());
             self.ready.push_back(piece);
         }
+    }
+}
+
+/// Rewrites a decoded piece, turned into UTF-8 if it is not.
+fn rewrite(
+    transcoder: &mut Option<Transcoder>,
+    rewriter: &mut Rewriter,
+    piece: &[u8],
+    pieces: &mut Pieces,
+) -> Result<(), Cut> {
+    match transcoder {
+        Some(transcoder) => transcoder.push(piece, &mut |piece| rewriter.push(piece, pieces)),
+        None => rewriter.push(piece, pieces),
     }
 }
 

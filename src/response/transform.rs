@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use crate::policy::{Action, Permit, RouteFacts};
+use crate::rewrite::charset::Charset;
 use crate::rewrite::codec::Coding;
 use crate::rewrite::{Counts, Cut, CutReason, Records, RewritePlan, Rewriter};
 use crate::upstream::UpstreamResponse;
@@ -112,11 +113,14 @@ async fn screened(
         _ => None,
     };
     let mut headers = headers::governed(route, &answer, origins.as_ref());
+    let mut charset = Charset::UTF_8;
     if answer.head().headers.contains_key(CONTENT_TYPE) || !answer.body().is_end_stream() {
-        headers.insert(CONTENT_TYPE, content::media_type(&answer.head().headers, &plan.format)?);
+        let stated = content::media_type(&answer.head().headers, &plan.format)?;
+        headers.insert(CONTENT_TYPE, stated.media_type);
+        charset = stated.charset;
     }
     let coding = content::negotiated(upstream_coding, client.accept_encoding.as_ref());
-    let mut screen = opened(plan, permit, answer, upstream_coding)
+    let mut screen = opened(plan, permit, answer, (upstream_coding, charset))
         .encoded(coding, &plan.format)
         .turned(origins, &plan.format)
         .watched(&route.remember);
@@ -150,11 +154,11 @@ pub(super) fn opened(
     plan: &Arc<RewritePlan>,
     permit: &Permit,
     answer: UpstreamResponse,
-    coding: Coding,
+    (coding, charset): (Coding, Charset),
 ) -> Screen {
     let rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(permit.params()));
     let sniff = answer.sniff_gzip();
-    Screen::new(answer.into_body(), coding, sniff, rewriter)
+    Screen::new(answer.into_body(), coding, sniff, rewriter).transcoded(charset)
 }
 
 /// What is waited for before the head goes out.

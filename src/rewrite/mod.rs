@@ -11,8 +11,6 @@ pub mod charset;
 pub mod codec;
 pub mod condition;
 pub mod mask;
-#[doc(hidden)]
-pub mod reference;
 
 mod automaton;
 mod counts;
@@ -21,7 +19,10 @@ mod json;
 mod output;
 mod path;
 mod plan;
+#[cfg(any(test, fuzzing))]
+mod reference;
 mod rewriter;
+mod scan;
 mod sse;
 
 pub use automaton::TooLarge;
@@ -36,3 +37,5 @@ pub use rewriter::Rewriter;
 
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod trial;

@@ -32,6 +32,9 @@ pub struct Pieces {
     ready: Vec<Bytes>,
 }
 
+/// Most memory that is taken at once for what is gathered.
+const GATHER_BYTES: usize = 64 << 10;
+
 /// Ranges shorter than this are copied: a shared slice costs an atomic and a vectored write entry.
 const SHARE_FROM_BYTES: usize = 4096;
 
@@ -39,6 +42,8 @@ impl Pieces {
     /// Names the chunk that the next [`Output::keep`] calls refer to; it must be the one that is pushed.
     pub fn input(&mut self, chunk: &Bytes) {
         self.input = chunk.clone();
+        // Once for the chunk, where it would grow and be copied again and again.
+        self.gathered.reserve(chunk.len().min(GATHER_BYTES));
     }
 
     /// What was written since the last call, in order.

@@ -77,6 +77,10 @@ pub enum UpstreamFailure {
     Protocol,
     /// Its answer could not be screened.
     Unscreenable,
+    /// None of its hosts is well.
+    Open,
+    /// There is no credential for it, or none that may be used.
+    Credential,
 }
 
 impl UpstreamFailure {
@@ -90,6 +94,8 @@ impl UpstreamFailure {
             Self::Closed => "closed",
             Self::Protocol => "protocol",
             Self::Unscreenable => "unscreenable",
+            Self::Open => "open",
+            Self::Credential => "credential",
         }
     }
 }
@@ -155,6 +161,12 @@ pub struct Metrics {
     upstream_first_byte: HistogramVec,
     upstream_duration: HistogramVec,
     upstream_errors: IntCounterVec,
+    upstream_retries: IntCounterVec,
+    upstream_credentials: IntCounterVec,
+    upstream_left_alone: IntCounterVec,
+    upstream_hosts: IntGaugeVec,
+    upstream_in_flight: IntGaugeVec,
+    upstream_pending: IntGaugeVec,
     policy_info: IntGaugeVec,
     policy_last_reload_success: IntGauge,
     policy_last_reload_success_time: Gauge,
@@ -217,6 +229,12 @@ impl Metrics {
             upstream_first_byte: histograms(r, &names::UPSTREAM_FIRST_BYTE),
             upstream_duration: histograms(r, &names::UPSTREAM_DURATION),
             upstream_errors: counters(r, &names::UPSTREAM_ERRORS),
+            upstream_retries: counters(r, &names::UPSTREAM_RETRIES),
+            upstream_credentials: counters(r, &names::UPSTREAM_CREDENTIALS),
+            upstream_left_alone: counters(r, &names::UPSTREAM_LEFT_ALONE),
+            upstream_hosts: gauges(r, &names::UPSTREAM_HOSTS),
+            upstream_in_flight: gauges(r, &names::UPSTREAM_IN_FLIGHT),
+            upstream_pending: gauges(r, &names::UPSTREAM_PENDING),
             policy_info: gauges(r, &names::POLICY_INFO),
             policy_last_reload_success: gauge(r, &names::POLICY_LAST_RELOAD_SUCCESS),
             policy_last_reload_success_time: timestamp(r, &names::POLICY_LAST_RELOAD_SUCCESS_TIME),
@@ -392,6 +410,35 @@ impl Metrics {
     /// A request to an upstream failed.
     pub fn upstream_failed(&self, api: &str, failure: UpstreamFailure) {
         self.upstream_errors.with_label_values(&[self.api(api), failure.name()]).inc();
+    }
+
+    /// A request is sent to an upstream again; `reason` is one of a few constants.
+    pub fn upstream_retried(&self, api: &str, reason: &'static str) {
+        self.upstream_retries.with_label_values(&[self.api(api), reason]).inc();
+    }
+
+    /// A credential for an upstream was fetched, or could not be.
+    pub fn upstream_credential(&self, api: &str, fetched: bool) {
+        let result = if fetched { "success" } else { "failure" };
+        self.upstream_credentials.with_label_values(&[self.api(api), result]).inc();
+    }
+
+    /// A host of an upstream is left alone for a while.
+    pub fn upstream_left_alone(&self, api: &str) {
+        self.upstream_left_alone.with_label_values(&[self.api(api)]).inc();
+    }
+
+    /// How busy an upstream is, and how many of its hosts get requests.
+    pub fn upstream_load(&self, api: &str, in_flight: usize, pending: usize, hosts: usize) {
+        let api = self.api(api);
+        let gauges = [
+            (&self.upstream_in_flight, in_flight),
+            (&self.upstream_pending, pending),
+            (&self.upstream_hosts, hosts),
+        ];
+        for (gauge, value) in gauges {
+            gauge.with_label_values(&[api]).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
     }
 
     // === Policy ===

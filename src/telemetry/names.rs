@@ -131,7 +131,7 @@ pub const LIMIT_WARNINGS: Metric = counter(
 pub const LIMIT_USE: Metric = histogram(
     "fieldgate_limit_use_ratio",
     &[LIMIT],
-    "Share of a limit that its caller had used when it was charged (1 is all of it).",
+    "Share of a limit that its caller had used when an answer under it ended (1 is all of it).",
     SHARES,
 );
 /// Limit counters that could not be read or written.
@@ -157,6 +157,39 @@ pub const UPSTREAM_DURATION: Metric = histogram(
 /// Upstream requests that failed.
 pub const UPSTREAM_ERRORS: Metric =
     counter("fieldgate_upstream_errors_total", &[API, KIND], "Upstream requests that failed, by kind.");
+/// Requests sent to an upstream again.
+pub const UPSTREAM_RETRIES: Metric = counter(
+    "fieldgate_upstream_retries_total",
+    &[API, REASON],
+    "Requests sent to an upstream again, by why: connect, timeout, broken, or expired (the credential).",
+);
+/// Credentials for upstreams fetched.
+pub const UPSTREAM_CREDENTIALS: Metric = counter(
+    "fieldgate_upstream_credential_renewals_total",
+    &[API, RESULT],
+    "Times a credential for an upstream was fetched, by result.",
+);
+/// Hosts left alone.
+pub const UPSTREAM_LEFT_ALONE: Metric = counter(
+    "fieldgate_upstream_breaker_openings_total",
+    &[API],
+    "Times a host of an upstream failed so often in a row that it was left alone for a while.",
+);
+/// Hosts that get requests.
+pub const UPSTREAM_HOSTS: Metric =
+    gauge("fieldgate_upstream_hosts_available", &[API], "Hosts of an upstream that get requests.");
+/// Requests under way to an upstream.
+pub const UPSTREAM_IN_FLIGHT: Metric = gauge(
+    "fieldgate_upstream_requests_in_flight",
+    &[API],
+    "Requests to an upstream whose answer has not ended, seen every second.",
+);
+/// Requests waiting for an upstream.
+pub const UPSTREAM_PENDING: Metric = gauge(
+    "fieldgate_upstream_requests_pending",
+    &[API],
+    "Requests that wait for a free place at an upstream, seen every second.",
+);
 /// The policy in force.
 pub const POLICY_INFO: Metric =
     gauge("fieldgate_policy_info", &[VERSION], "1 for the version of the policy that is in force.");
@@ -268,6 +301,12 @@ pub const ALL: &[Metric] = &[
     UPSTREAM_FIRST_BYTE,
     UPSTREAM_DURATION,
     UPSTREAM_ERRORS,
+    UPSTREAM_RETRIES,
+    UPSTREAM_CREDENTIALS,
+    UPSTREAM_LEFT_ALONE,
+    UPSTREAM_HOSTS,
+    UPSTREAM_IN_FLIGHT,
+    UPSTREAM_PENDING,
     POLICY_INFO,
     POLICY_LAST_RELOAD_SUCCESS,
     POLICY_LAST_RELOAD_SUCCESS_TIME,

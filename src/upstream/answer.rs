@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
@@ -13,9 +13,10 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::base::Clock;
+use crate::telemetry::{Metrics, Side};
 
-use super::admission::Slot;
 use super::error::{Phase, UpstreamError};
+use super::hosts::Held;
 use super::origin::Origin;
 
 /// An upstream's answer, unscreened.
@@ -23,7 +24,7 @@ pub struct UpstreamResponse {
     head: Parts,
     body: UpstreamBody,
     latency: Duration,
-    origin: Arc<Origin>,
+    origins: Arc<[Origin]>,
     sniff_gzip: bool,
 }
 
@@ -32,10 +33,10 @@ impl UpstreamResponse {
         head: Parts,
         body: UpstreamBody,
         latency: Duration,
-        origin: Arc<Origin>,
+        origins: Arc<[Origin]>,
         sniff_gzip: bool,
     ) -> Self {
-        Self { head, body, latency, origin, sniff_gzip }
+        Self { head, body, latency, origins, sniff_gzip }
     }
 
     /// The upstream's status, for metrics.
@@ -46,6 +47,15 @@ impl UpstreamResponse {
     /// Time from sending to the head of the answer, waiting for a slot included.
     pub fn latency(&self) -> Duration {
         self.latency
+    }
+
+    /// Counts what comes of its body, and when it has come to its end.
+    #[must_use]
+    pub fn metered(mut self, metrics: &Arc<Metrics>, api: &Arc<str>) -> Self {
+        let began = self.body.clock.monotonic().saturating_sub(self.latency);
+        let (metrics, api) = (Arc::clone(metrics), Arc::clone(api));
+        self.body.meter = Some(Meter { metrics, api, began, bytes: 0 });
+        self
     }
 
     /// Whether a claim of gzip is to be checked against the first bytes.
@@ -60,12 +70,12 @@ impl UpstreamResponse {
 
     /// A URL of the upstream as path and query on the gateway's own origin; `None` for every other URL.
     pub(crate) fn localised(&self, url: &str) -> Option<String> {
-        self.origin.localised(url)
+        self.origins.iter().find_map(|origin| origin.localised(url))
     }
 
     /// What absolute URLs of the upstream begin with.
     pub(crate) fn origins(&self) -> Vec<String> {
-        self.origin.spellings()
+        self.origins.iter().flat_map(Origin::spellings).collect()
     }
 
     /// Its body, to ask whether there is one.
@@ -82,24 +92,56 @@ impl UpstreamResponse {
 /// The body of an answer, under its timeouts; holds its connection slot until its end or until it is dropped. A
 /// body that ends before its stated length is an error, never an end.
 pub struct UpstreamBody {
+    /// What was read already, to see whether the credential was good.
+    first: Option<Bytes>,
     inner: Incoming,
-    slot: Option<Slot>,
+    held: Option<Held>,
     clock: Arc<dyn Clock>,
     idle: Duration,
     deadline: Duration,
     timer: Option<(Pin<Box<Sleep>>, Phase)>,
+    meter: Option<Meter>,
+}
+
+/// Counts a body.
+struct Meter {
+    metrics: Arc<Metrics>,
+    api: Arc<str>,
+    /// When its request was sent, on the clock's monotonic scale.
+    began: Duration,
+    bytes: u64,
 }
 
 impl UpstreamBody {
     /// `deadline` is on `clock`'s monotonic scale.
-    pub(super) fn new(
-        inner: Incoming,
-        slot: Slot,
-        clock: Arc<dyn Clock>,
-        idle: Duration,
-        deadline: Duration,
-    ) -> Self {
-        Self { inner, slot: Some(slot), clock, idle, deadline, timer: None }
+    pub(super) fn new(inner: Incoming, clock: Arc<dyn Clock>, idle: Duration, deadline: Duration) -> Self {
+        Self { first: None, inner, held: None, clock, idle, deadline, timer: None, meter: None }
+    }
+
+    /// Keeps its place at the upstream until its end.
+    pub(super) fn hold(&mut self, held: Held) {
+        self.held = Some(held).filter(|_| !self.inner.is_end_stream());
+    }
+
+    /// Reads the beginning of a body, as much as `most` bytes or all of it; it is given out again. `None`: it is
+    /// longer.
+    pub(super) async fn peek(&mut self, most: usize) -> Result<Option<Bytes>, UpstreamError> {
+        let mut first = BytesMut::new();
+        let whole = loop {
+            match std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+                None => break true,
+                Some(frame) => {
+                    let Ok(data) = frame?.into_data() else { break true };
+                    first.extend_from_slice(&data);
+                    if first.len() > most {
+                        break false;
+                    }
+                }
+            }
+        };
+        let first = first.freeze();
+        self.first = Some(first.clone()).filter(|first| !first.is_empty());
+        Ok(whole.then_some(first))
     }
 
     /// Waits for the timer that runs while the upstream is silent, starting it if needed. It measures the
@@ -113,6 +155,26 @@ impl UpstreamBody {
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(UpstreamError::Timeout(*phase))
     }
+
+    /// Reports the end, once.
+    fn finished(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            meter.metrics.received(Side::Upstream, meter.bytes);
+            let took = self.clock.monotonic().saturating_sub(meter.began);
+            meter.metrics.upstream_finished(&meter.api, took);
+        }
+    }
+}
+
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        if self.inner.is_end_stream() {
+            // Nobody asked whether more would come.
+            self.finished();
+        } else if let Some(meter) = self.meter.take() {
+            meter.metrics.received(Side::Upstream, meter.bytes);
+        }
+    }
 }
 
 impl Body for UpstreamBody {
@@ -124,9 +186,18 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = self.get_mut();
+        if let Some(first) = this.first.take() {
+            if let Some(meter) = &mut this.meter {
+                meter.bytes = meter.bytes.saturating_add(first.len() as u64);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.timer = None;
+                if let (Some(meter), Some(data)) = (&mut this.meter, frame.data_ref()) {
+                    meter.bytes = meter.bytes.saturating_add(data.len() as u64);
+                }
                 if this.clock.monotonic() >= this.deadline {
                     return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Total))));
                 }
@@ -134,7 +205,8 @@ impl Body for UpstreamBody {
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UpstreamError::broken(&error)))),
             Poll::Ready(None) => {
-                this.slot = None;
+                this.held = None;
+                this.finished();
                 Poll::Ready(None)
             }
             Poll::Pending => this.poll_timer(cx).map(|error| Some(Err(error))),
@@ -142,10 +214,16 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.first.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let mut hint = self.inner.size_hint();
+        let first = self.first.as_ref().map_or(0, Bytes::len) as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(first));
+        }
+        hint.set_lower(hint.lower().saturating_add(first));
+        hint
     }
 }

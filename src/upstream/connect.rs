@@ -9,13 +9,14 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
-use super::config::{Trust, UpstreamConfig};
+use super::config::{ClientCertificate, Trust, UpstreamConfig};
+use super::error::SetupError;
 
 /// Opens connections to one upstream, whatever the target of a request says.
 #[derive(Clone)]
@@ -31,30 +32,53 @@ pub(super) struct Connector {
 pub(super) struct ConnectTimeout;
 
 impl Connector {
-    /// The reason of an error is for the operator.
-    pub(super) fn new(config: &UpstreamConfig) -> Result<Self, String> {
+    /// Opens connections to `base` as the configuration says. The reason of an error is for the operator.
+    pub(super) fn new(config: &UpstreamConfig, base: &Uri, http2: bool) -> Result<Self, SetupError> {
+        let api = || Arc::clone(&config.api);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
-        let encrypted = config.base.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let encrypted = base.scheme() == Some(&http::uri::Scheme::HTTPS);
         // A plain upstream needs no roots, and a machine without any must still reach it.
-        let roots = if encrypted { roots(&config.trust)? } else { RootCertStore::empty() };
+        let roots = if encrypted {
+            roots(&config.trust).map_err(|reason| SetupError::Trust { api: api(), reason })?
+        } else {
+            RootCertStore::empty()
+        };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .map_err(|error| SetupError::Trust { api: api(), reason: error.to_string() })?
+            .with_root_certificates(roots);
+        let tls = match &config.certificate {
+            Some(files) if encrypted => {
+                identified(tls, files).map_err(|reason| SetupError::Certificate { api: api(), reason })?
+            }
+            _ => tls.with_no_client_auth(),
+        };
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let builder = if encrypted { builder.https_only() } else { builder.https_or_http() };
-        let inner = if config.http2 {
+        let inner = if http2 {
             builder.enable_all_versions().wrap_connector(tcp)
         } else {
             builder.enable_http1().wrap_connector(tcp)
         };
-        Ok(Self { inner, base: config.base.clone(), timeout: config.timeouts.connect })
+        Ok(Self { inner, base: base.clone(), timeout: config.timeouts.connect })
     }
+}
+
+fn identified(
+    tls: rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>,
+    files: &ClientCertificate,
+) -> Result<ClientConfig, String> {
+    let wrong =
+        |file: &std::path::Path, error: &dyn std::fmt::Display| format!("`{}`: {error}", file.display());
+    let pem = std::fs::read(&files.certificate).map_err(|error| wrong(&files.certificate, &error))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let chain = chain.map_err(|error| wrong(&files.certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&files.key, &error))?;
+    tls.with_client_auth_cert(chain, key).map_err(|error| error.to_string())
 }
 
 impl Service<Uri> for Connector {

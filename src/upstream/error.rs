@@ -13,6 +13,15 @@ pub enum UpstreamError {
     /// All connections are busy and enough requests are waiting.
     #[error("too many requests in flight")]
     Busy,
+    /// No host is well.
+    #[error("every host failed lately and is left alone")]
+    Open,
+    /// The gateway has no credential for it.
+    #[error("no credential: {0}")]
+    Credential(Arc<str>),
+    /// The caller's credential would hold for a whole connection, which others share.
+    #[error("the caller's credential is bound to a connection")]
+    ConnectionBound,
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(Arc<str>),
@@ -48,8 +57,11 @@ impl UpstreamError {
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Unknown(_) | Self::Connect(_) | Self::Broken(_) => StatusCode::BAD_GATEWAY,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unknown(_) | Self::Connect(_) | Self::Credential(_) | Self::Broken(_) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::Busy | Self::Open => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectionBound => StatusCode::FORBIDDEN,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Request => StatusCode::BAD_REQUEST,
         }
@@ -58,9 +70,12 @@ impl UpstreamError {
     /// The text for the caller: a constant.
     pub fn public(&self) -> &'static str {
         match self {
-            Self::Unknown(_) | Self::Connect(_) => "the system behind the gateway cannot be reached",
+            Self::Unknown(_) | Self::Connect(_) | Self::Open | Self::Credential(_) => {
+                "the system behind the gateway cannot be reached"
+            }
             Self::Broken(_) => "the system behind the gateway gave no valid answer",
             Self::Busy => "the system behind the gateway is busy",
+            Self::ConnectionBound => "this way to log in is not supported",
             Self::Timeout(_) => "the system behind the gateway took too long",
             Self::Request => "the body could not be read",
         }
@@ -71,6 +86,9 @@ impl UpstreamError {
         match self {
             Self::Unknown(_) => "unknown",
             Self::Busy => "busy",
+            Self::Open => "open",
+            Self::Credential(_) => "credential",
+            Self::ConnectionBound => "connection_bound",
             Self::Connect(_) => "connect",
             Self::Timeout(_) => "timeout",
             Self::Broken(_) => "broken",
@@ -93,6 +111,14 @@ pub enum SetupError {
     /// Certificate authorities that cannot be read.
     #[error("api `{api}`: certificate authorities cannot be read: {reason}")]
     Trust {
+        /// The api.
+        api: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// A client certificate that cannot be used.
+    #[error("api `{api}`: the client certificate cannot be used: {reason}")]
+    Certificate {
         /// The api.
         api: Arc<str>,
         /// Why.

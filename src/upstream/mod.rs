@@ -2,19 +2,26 @@
 //!
 //! Comes in: a [`Permit`](crate::policy::Permit) and the request made under it. Goes out: an
 //! [`UpstreamResponse`], which nothing but `response` can open, or [`UpstreamError`]. It never follows a
-//! redirect, and a request of which a byte went out is never sent again.
+//! redirect, and sends a request again only where that cannot do anything twice ([`Retries`]).
 
 mod admission;
 mod answer;
 mod config;
 mod connect;
+mod credential;
 mod error;
 mod exchange;
+mod health;
+mod hosts;
 mod origin;
 mod pool;
+mod retry;
 
 pub use answer::{UpstreamBody, UpstreamResponse};
-pub use config::{Credentials, Timeouts, Trust, UpstreamConfig};
+pub use config::{
+    Breaker, ClientCertificate, Credentials, Expired, HealthCheck, Login, LoginBody, OAuth2, Put, Retries,
+    SecretReader, Timeouts, TokenAt, TokenSource, Trust, UpstreamConfig,
+};
 pub use error::{Phase, SetupError, UpstreamError};
 pub use pool::{Load, Upstreams};
 

@@ -21,14 +21,14 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn new(config: &UpstreamConfig) -> Result<Self, SetupError> {
-        let wrong = || SetupError::Base { api: Arc::clone(&config.api), base: config.base.to_string() };
-        let parts = config.base.clone().into_parts();
+    pub(super) fn new(config: &UpstreamConfig, base: &Uri) -> Result<Self, SetupError> {
+        let wrong = || SetupError::Base { api: Arc::clone(&config.api), base: base.to_string() };
+        let parts = base.clone().into_parts();
         let scheme = parts.scheme.ok_or_else(wrong)?;
         let authority = parts.authority.ok_or_else(wrong)?;
         let is_web = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
         // A userinfo part would be a credential outside a `Secret`.
-        if !is_web || authority.as_str().contains('@') || config.base.query().is_some() {
+        if !is_web || authority.as_str().contains('@') || base.query().is_some() {
             return Err(wrong());
         }
         let host = match config.host.as_deref() {
@@ -37,7 +37,7 @@ impl Origin {
             }
             None => authority.clone(),
         };
-        let prefix = config.base.path().trim_end_matches('/').to_owned();
+        let prefix = base.path().trim_end_matches('/').to_owned();
         Ok(Self { scheme, authority, host, prefix })
     }
 
@@ -102,10 +102,14 @@ mod tests {
     use super::*;
     use crate::upstream::config::tests::config;
 
+    fn origin(config: &UpstreamConfig) -> Result<Origin, SetupError> {
+        Origin::new(config, config.bases.first().unwrap())
+    }
+
     #[test]
     fn targets_stand_below_the_base() {
-        let origin = Origin::new(&config("http://crm:8080/base/")).unwrap();
-        let target = origin.target(&"/a%20b?c=d".parse().unwrap()).unwrap();
+        let here = origin(&config("http://crm:8080/base/")).unwrap();
+        let target = here.target(&"/a%20b?c=d".parse().unwrap()).unwrap();
         assert_eq!(target.to_string(), "http://crm:8080/base/a%20b?c=d");
     }
 
@@ -113,7 +117,7 @@ mod tests {
     fn an_origin_is_known_by_all_its_spellings() {
         let config =
             UpstreamConfig { host: Some("CRM.example".into()), ..config("https://10.0.0.1:443/base") };
-        let known = Origin::new(&config).unwrap().spellings();
+        let known = origin(&config).unwrap().spellings();
         for origin in
             ["https://10.0.0.1", "https://10.0.0.1:443/base", "http://crm.example", "https://crm.example:443"]
         {
@@ -124,23 +128,23 @@ mod tests {
     #[test]
     fn the_stated_host_is_what_requests_carry() {
         let config = UpstreamConfig { host: Some("crm.example".into()), ..config("https://10.0.0.1:8443") };
-        let origin = Origin::new(&config).unwrap();
-        assert_eq!(origin.target(&"/x".parse().unwrap()).unwrap().to_string(), "https://crm.example/x");
+        let here = origin(&config).unwrap();
+        assert_eq!(here.target(&"/x".parse().unwrap()).unwrap().to_string(), "https://crm.example/x");
     }
 
     #[test]
     fn refuses_what_is_no_base() {
         for base in ["/path", "ftp://crm", "http://user:secret@crm/", "http://crm/?a=b", "crm:80"] {
-            assert!(matches!(Origin::new(&config(base)), Err(SetupError::Base { .. })), "{base}");
+            assert!(matches!(origin(&config(base)), Err(SetupError::Base { .. })), "{base}");
         }
         let config = UpstreamConfig { host: Some("a b".into()), ..config("http://crm") };
-        assert!(matches!(Origin::new(&config), Err(SetupError::Header { .. })));
+        assert!(matches!(origin(&config), Err(SetupError::Header { .. })));
     }
 
     #[test]
     fn only_its_own_urls_become_the_gateways() {
-        let origin = Origin::new(&config("https://crm.internal:8443/base")).unwrap();
-        let local = |url| origin.localised(url);
+        let here = origin(&config("https://crm.internal:8443/base")).unwrap();
+        let local = |url| here.localised(url);
         assert_eq!(local("https://crm.internal:8443/base/a?b=c"), Some("/a?b=c".into()));
         assert_eq!(local("https://CRM.internal:8443/base/a"), Some("/a".into()));
         assert_eq!(local("/base/a"), Some("/a".into()));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::Clock;
 use crate::policy::Permit;
 use crate::request::UpstreamRequest;
+use crate::telemetry::Metrics;
 
 use super::answer::UpstreamResponse;
 use super::config::UpstreamConfig;
@@ -27,6 +28,8 @@ pub struct Load {
     pub in_flight: usize,
     /// Requests waiting.
     pub pending: usize,
+    /// Hosts that get requests.
+    pub well: usize,
 }
 
 impl Upstreams {
@@ -34,12 +37,13 @@ impl Upstreams {
     pub fn new(
         configs: impl IntoIterator<Item = UpstreamConfig>,
         clock: Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, Vec<SetupError>> {
         let mut by_api = HashMap::new();
         let mut mistakes = Vec::new();
         for config in configs {
             let api = Arc::clone(&config.api);
-            match Upstream::new(config, Arc::clone(&clock)) {
+            match Upstream::new(&config, Arc::clone(&clock), Arc::clone(metrics)) {
                 Ok(upstream) => {
                     if by_api.insert(Arc::clone(&api), upstream).is_some() {
                         mistakes.push(SetupError::Duplicate(api));
@@ -64,9 +68,14 @@ impl Upstreams {
         upstream.exchange(head, body, authorization).await
     }
 
+    /// Does what is due: health checks, and gauges. It is called every second or so.
+    pub async fn tick(&self) {
+        futures_util::future::join_all(self.by_api.values().map(Upstream::tick)).await;
+    }
+
     /// How busy each upstream is, for metrics; sorted by api.
     pub fn load(&self) -> Vec<Load> {
-        let mut load: Vec<Load> = self.by_api.iter().map(|(api, upstream)| upstream.load(api)).collect();
+        let mut load: Vec<Load> = self.by_api.values().map(Upstream::load).collect();
         load.sort_by(|a, b| a.api.cmp(&b.api));
         load
     }

@@ -88,7 +88,7 @@ async fn a_query_in_the_body_gets_the_rows_it_may_see() {
         r#"{"data":{"FormId":"HR_Person","FieldKeys":"FName"}}"#,
     ] {
         let refused = ask(SALES, json, body).await;
-        assert_eq!(refused.status, 200, "the api's own denial: {body}");
+        assert_eq!(refused.status, 200, "the api's own denial: {body} {}", refused.text());
         assert_eq!(refused.json()[0][0]["Result"]["ResponseStatus"]["IsSuccess"], json!(false), "{body}");
     }
     assert_eq!(upstream.received().len(), before, "none of these went upstream");

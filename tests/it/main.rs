@@ -13,14 +13,20 @@ mod disk;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
+mod slowness;
+#[cfg(test)]
 mod stages;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod watching;

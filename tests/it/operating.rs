@@ -63,7 +63,8 @@ async fn t04_a_broken_policy_changes_nothing_and_everybody_is_told() {
     assert_eq!(last["result"], "failure");
     assert!(last["reason"].as_str().unwrap().contains("crm.yaml:"), "{last}");
     assert_eq!(gateway.metric("fieldgate_policy_last_reload_success", "").await, 0.0);
-    assert_eq!(gateway.metric("fieldgate_policy_reloads_total", "failure").await, 1.0);
+    // The change of the file may have been noticed as well.
+    assert!(gateway.metric("fieldgate_policy_reloads_total", "failure").await >= 1.0);
 
     gateway.write_policy(POLICY);
     gateway.reloader.reload(Why::Asked).await.unwrap_or_else(|report| panic!("{}", report.to_text(false)));

@@ -297,14 +297,18 @@ fn rule_7_records_reads_hidden_fields() {
 /// "A condition that errs (missing member, wrong type) counts as not met, wherever it stands."
 #[test]
 fn rule_7_errors_are_not_met() {
-    for condition in
-        ["record.owner == principal.id", "!(record.owner == principal.id)", "record.n > 3", "!(record.n > 3)"]
-    {
-        assert_eq!(
-            list(&when(condition), r#"[{"id":1},{"id":2,"owner":[1],"n":"5"}]"#).replace(r#"{"id":2}"#, ""),
-            "[]",
-            "{condition}"
-        );
+    for (condition, record) in [
+        ("record.owner == principal.id", r#"{"id":1}"#),
+        ("!(record.owner == principal.id)", r#"{"id":1}"#),
+        ("record.owner != principal.id", r#"{"id":1,"owner":7}"#),
+        ("!(record.owner == principal.id)", r#"{"id":1,"owner":["u1"]}"#),
+        ("record.n > 3", r#"{"id":1,"n":"5"}"#),
+        ("!(record.n > 3)", r#"{"id":1,"n":"1"}"#),
+        ("!(record.n > 3)", r#"{"id":1,"n":null}"#),
+        ("!record.flag", r#"{"id":1,"flag":"false"}"#),
+        ("record.name.startsWith(\"a\") == false", r#"{"id":1,"name":7}"#),
+    ] {
+        assert_eq!(list(&when(condition), &format!("[{record}]")), "[]", "{condition} on {record}");
     }
     let guard =
         "guards: [{ name: g, on: { actions: [list] }, require: '!(principal.claims.blocked == true)' }]\n";

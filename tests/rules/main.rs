@@ -9,9 +9,18 @@
     reason = "the whole binary is a test"
 )]
 
+mod answers;
 mod combination;
+mod dice;
 mod fine_print;
+mod invented;
+mod language;
+mod naive;
 mod quoted;
+mod random;
+mod shapes;
 mod support;
 mod terms;
+mod threats;
+mod tree;
 mod writing;

@@ -202,6 +202,12 @@ impl Ask<'_> {
         self
     }
 
+    /// A body without a content type.
+    pub(crate) fn untyped(mut self, body: &str) -> Self {
+        *self.request.body_mut() = Bytes::copy_from_slice(body.as_bytes());
+        self
+    }
+
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.request.headers_mut().append(name, value.parse().unwrap());
         self

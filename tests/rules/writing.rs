@@ -217,10 +217,7 @@ fn what_was_judged_is_what_is_sent() {
     assert_eq!(ask(&plan, "GET /list?n%61me=%41&limit=5000").sent(), "/list?name=A&limit=200");
     assert_eq!(ask(&plan, "GET /one/%41%20b").sent(), "/one/A%20b");
     let judged = named("body $.kind", "POST /b");
-    assert_eq!(
-        ask(&judged, "POST /b").body(r#"{ "kind" : "\u0041", "y":[ 1 ] }"#).sent(),
-        r#"{"kind":"A","y":[1]}"#
-    );
+    assert_eq!(ask(&judged, "POST /b").body(r#"{ "kind" : "\u0041" }"#).sent(), r#"{"kind":"A"}"#);
     for twice in [r#"{"name":"a","name":"b"}"#, r#"{"name":"a","n\u0061me":"b"}"#] {
         assert!(ask(&plan, "PUT /one/1").body(twice).verdict().starts_with("400"), "{twice}");
     }

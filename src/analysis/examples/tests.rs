@@ -134,3 +134,135 @@ fn the_example_of_the_reference_holds() {
     assert_eq!(results.len(), 1);
     assert_eq!(results[0].failure, None);
 }
+
+/// The names of the tests that a matrix becomes and what is wrong with them; or the complaints.
+fn matrix(yaml: &str) -> Result<Vec<(String, Option<String>)>, Vec<String>> {
+    let text = format!("{POLICY}{yaml}");
+    let loaded = Loaded::from_texts(&[("p.yaml", &text)], &MaskKeys::Assumed, Purpose::Check);
+    match loaded.plan {
+        Some(_) => Ok(results(&text)),
+        None => Err(loaded.report.diagnostics().iter().map(|found| found.message.clone()).collect()),
+    }
+}
+
+const MATRIX: &str = r#"
+  - name: by caller
+    at: 2026-11-20T04:00:00Z
+    principals:
+      ann: { id: a }
+      ben: { id: b }
+    requests:
+      one: { line: GET /notes/1, answer: { id: 1, owner: a, text: x } }
+      export: GET /lines
+    expectations:
+      - { principal: ann, request: one, expect: { id: 1, owner: a, text: "***" } }
+      - { principals: [ben], request: one, denied: true }
+      - { request: export, status: 200 }
+"#;
+
+#[test]
+fn a_matrix_is_a_test_for_every_pair() {
+    let found = matrix(MATRIX).unwrap();
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "by caller: ann × one",
+            "by caller: ann × export",
+            "by caller: ben × one",
+            "by caller: ben × export"
+        ]
+    );
+    // The first record is Ann's; Ben is told that there is none.
+    assert!(found.iter().all(|(_, failure)| failure.is_none()), "{found:?}");
+    let wrong = MATRIX.replace("text: \"***\" }", "text: x }");
+    let found = matrix(&wrong).unwrap();
+    assert_eq!(found.iter().filter(|(_, failure)| failure.is_some()).count(), 1);
+}
+
+#[test]
+fn every_pair_of_a_matrix_is_expected_once() {
+    let gone = MATRIX.replace("      - { request: export, status: 200 }\n", "");
+    assert_eq!(
+        matrix(&gone),
+        Err(vec![
+            "nothing is expected of `ann` on `export`".into(),
+            "nothing is expected of `ben` on `export`".into()
+        ])
+    );
+    // What nobody speaks of must then be refused.
+    let otherwise = format!("{gone}    otherwise: denied\n");
+    let failed = matrix(&otherwise).unwrap().into_iter().filter(|(_, failure)| failure.is_some());
+    assert_eq!(failed.count(), 2);
+    let twice = format!("{MATRIX}      - {{ principal: ann, request: export, denied: true }}\n");
+    assert_eq!(matrix(&twice), Err(vec!["something is expected of `ann` on `export` already".into()]));
+    let unknown = MATRIX.replace("principals: [ben]", "principals: [bem]");
+    let said = matrix(&unknown).unwrap_err();
+    assert!(said.contains(&"unknown principal `bem`".to_owned()), "{said:?}");
+}
+
+#[test]
+fn a_matrix_has_a_bound() {
+    let many = |what: &str, count: usize, is: &str| -> String {
+        (0..count).map(|n| format!("      {what}{n}: {is}\n")).collect()
+    };
+    let text = format!(
+        "  - name: large\n    principals:\n{}    requests:\n{}    expectations: [{{ denied: true }}]\n",
+        many("p", 101, "{ id: a }"),
+        many("r", 100, "GET /notes")
+    );
+    assert_eq!(matrix(&text), Err(vec!["more than 10000 pairs of a principal and a request".into()]));
+}
+
+/// A folder with a policy and files beside it.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn tests_and_answers_stand_in_files_of_their_own() {
+    let policy = POLICY.strip_suffix("tests:\n").unwrap();
+    let test = |name: &str, file: &str| {
+        format!(
+            "tests:\n  - {{ name: {name}, principal: {{ id: a }}, request: GET /notes/1, answer_file: {file}, \
+             expect_file: answers/one.out.json }}\n"
+        )
+    };
+    let folder = folder(&[
+        ("policy.yaml", policy),
+        ("notes_test.yaml", &test("beside", "answers/one.json")),
+        ("tests/more.yaml", &test("below", "gone.json")),
+        ("answers/one.json", r#"{"id":1,"owner":"a","text":"x"}"#),
+        ("answers/one.out.json", r#"{ "text": "***", "id": 1, "owner": "a" }"#),
+    ]);
+    let paths = [folder.path().to_owned()];
+    let loaded = Loaded::read(&paths, &MaskKeys::Assumed, Purpose::Check);
+    let Some(plan) = &loaded.plan else { panic!("{}", loaded.report.to_text(false)) };
+    let found = run_examples(plan, &loaded.set.tests, "2026-11-20T04:00:00Z".parse().unwrap());
+    let by_name = |name: &str| found.iter().find(|result| &*result.name == name).unwrap();
+    assert_eq!(by_name("beside").failure, None);
+    assert!(by_name("below").failure.as_ref().unwrap().contains("gone.json`: No such file"), "{found:?}");
+    // Tests have no part in what is served.
+    let served = Loaded::read(&paths, &MaskKeys::Assumed, Purpose::Serve);
+    assert!(served.set.tests.is_empty());
+    assert_eq!(served.plan.unwrap().version(), plan.version());
+    std::fs::write(folder.path().join("notes_test.yaml"), "roles: {}\n").unwrap();
+    let loaded = Loaded::read(&paths, &MaskKeys::Assumed, Purpose::Check);
+    assert!(loaded.report.to_text(false).contains("a file of tests does not hold `roles`"));
+}
+
+#[test]
+fn a_file_outside_of_the_policy_is_not_read() {
+    for outside in ["/etc/passwd", "../x.json", "a/../../x.json", "."] {
+        let found = matrix(&format!(
+            "  - {{ name: it, principal: {{ id: a }}, request: GET /notes/1, answer_file: {outside}, released: 1 }}\n"
+        ));
+        assert_eq!(found, Err(vec![format!("`{outside}` is not a file below the policy")]));
+    }
+}

@@ -16,7 +16,7 @@ fn schema() -> Value {
 const ODD: &str = "zzzzqqqq";
 
 /// Every mapping of the language with an odd key in it, and where the schema describes it.
-const MAPPINGS: [(&str, &str); 26] = [
+const MAPPINGS: [(&str, &str); 29] = [
     ("resources: { r: { ODD: 1 } }", "/$defs/resource"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { denial: { ODD: 1 } } }", "/$defs/api/properties/denial"),
@@ -52,6 +52,15 @@ const MAPPINGS: [(&str, &str); 26] = [
     ("tests: [{ ODD: 1 }]", "/$defs/test"),
     ("tests: [{ principal: { ODD: 1 } }]", "/$defs/test/properties/principal"),
     ("tests: [{ request: { ODD: 1 } }]", "/$defs/test/properties/request/anyOf/1"),
+    ("tests: [{ principals: {}, ODD: 1 }]", "/$defs/matrix"),
+    (
+        "tests: [{ principals: {}, requests: { r: { ODD: 1 } } }]",
+        "/$defs/matrix/properties/requests/additionalProperties/anyOf/1",
+    ),
+    (
+        "tests: [{ name: n, principals: {}, requests: {}, expectations: [{ ODD: 1 }] }]",
+        "/$defs/matrix/properties/expectations/items",
+    ),
 ];
 
 fn properties(schema: &Value, pointer: &str) -> BTreeSet<String> {

@@ -9,19 +9,22 @@ mod identity;
 mod read;
 mod secret;
 mod units;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Uri};
+use http::{Method, Uri};
 
 use crate::base::{Place, Report};
 use crate::policy::source::Documents;
 use crate::proxy::{ConnectionBounds, TlsFiles};
 use crate::request::RequestBounds;
-use crate::upstream::{Timeouts, Trust};
+use crate::upstream::{
+    Breaker, ClientCertificate, Expired, HealthCheck, LoginBody, Put, Retries, Timeouts, TokenAt, Trust,
+};
 
 pub use identity::{IdentityConfig, Places};
 pub use secret::{SecretAt, SecretSource};
@@ -85,12 +88,14 @@ pub struct AdminConfig {
 pub struct ApiConfig {
     /// The api, as the policy names it.
     pub name: Arc<str>,
-    /// Scheme, host, port and a path prefix.
-    pub url: Uri,
+    /// Its hosts: scheme, host, port and a path prefix.
+    pub urls: Vec<Uri>,
     /// The `Host` it is sent.
     pub host: Option<Arc<str>>,
     /// Whose certificates are trusted.
     pub trust: Trust,
+    /// What the gateway shows when it is asked for a certificate.
+    pub certificate: Option<ClientCertificate>,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
     /// How the gateway identifies itself.
@@ -101,6 +106,12 @@ pub struct ApiConfig {
     pub max_connections: usize,
     /// Requests waiting.
     pub max_pending: usize,
+    /// What is sent again.
+    pub retries: Retries,
+    /// When a host is left alone.
+    pub breaker: Breaker,
+    /// How hosts are asked whether they are well.
+    pub health: Option<HealthCheck>,
     /// Whether a claim of gzip is checked against the first bytes.
     pub sniff_gzip: bool,
     /// Whether compressed answers are asked for.
@@ -114,17 +125,66 @@ pub struct ApiConfig {
 pub enum CredentialConfig {
     /// Not at all.
     None,
-    /// By a header.
-    Header {
-        /// Its name.
-        name: HeaderName,
-        /// What stands before the secret, such as `Bearer `.
-        prefix: Arc<str>,
-        /// The secret.
-        secret: SecretSource,
+    /// By something secret of its own.
+    Own {
+        /// Where it comes from.
+        source: SourceConfig,
+        /// Where requests carry it.
+        put: Put,
+        /// How the upstream says that it is no longer good.
+        expired: Expired,
     },
     /// By the caller's own `Authorization`.
     Pass,
+}
+
+/// Where a credential for an upstream comes from.
+#[derive(Clone, Debug)]
+pub enum SourceConfig {
+    /// It is the secret.
+    Fixed(SecretSource),
+    /// A token endpoint.
+    OAuth2(OAuth2Config),
+    /// A login request.
+    Login(Box<LoginConfig>),
+}
+
+/// A client of an OAuth 2.0 token endpoint.
+#[derive(Clone, Debug)]
+pub struct OAuth2Config {
+    /// The token endpoint.
+    pub token_url: Uri,
+    /// The client.
+    pub client_id: Arc<str>,
+    /// Its secret.
+    pub client_secret: SecretSource,
+    /// A refresh token.
+    pub refresh_token: Option<SecretSource>,
+    /// What is asked for.
+    pub scopes: Vec<Arc<str>>,
+    /// Further parameters.
+    pub parameters: Vec<(Arc<str>, Arc<str>)>,
+    /// Whose certificates are trusted there; `None`: as for the upstream.
+    pub trust: Option<Trust>,
+    /// Whether client and secret stand in the body.
+    pub in_body: bool,
+}
+
+/// A login request.
+#[derive(Clone, Debug)]
+pub struct LoginConfig {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub target: Uri,
+    /// The body.
+    pub body: LoginBody,
+    /// The secrets in it, by name.
+    pub secrets: Vec<(Arc<str>, SecretSource)>,
+    /// Where the token stands in the answer.
+    pub token: TokenAt,
+    /// How long it is used.
+    pub lifetime: Option<Duration>,
 }
 
 /// Where the store is.

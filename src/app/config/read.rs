@@ -5,17 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Uri};
-
 use crate::base::Diagnostic;
 use crate::policy::source::{Documents, Fields, Node, Value, Word, members, number};
 use crate::proxy::{ConnectionBounds, HeadBounds, TlsFiles};
 use crate::request::RequestBounds;
-use crate::upstream::{Timeouts, Trust};
 
 use super::{
-    AccessLogConfig, AdminConfig, ApiConfig, AuditConfig, BoundsConfig, Config, CredentialConfig,
-    ListenerConfig, LogsConfig, SecretAt, SecretSource, StoreConfig, SyncConfig, units,
+    AccessLogConfig, AdminConfig, AuditConfig, BoundsConfig, Config, ListenerConfig, LogsConfig, SecretAt,
+    SecretSource, StoreConfig, SyncConfig, units,
 };
 
 /// Reads the whole file. What is wrong is in the report of `documents`; the value is then not to be used.
@@ -127,104 +124,6 @@ impl Reader<'_> {
         }
     }
 
-    fn apis(&self, node: &Node) -> Vec<ApiConfig> {
-        let all = members(self.documents, node, "`apis`");
-        all.iter().filter_map(|(name, node)| self.api(name, node)).collect()
-    }
-
-    fn api(&self, name: &Word, node: &Node) -> Option<ApiConfig> {
-        let fields = Fields::of(self.documents, node, "an api")?;
-        let url = fields.required_text("url").and_then(|word| self.url(&word));
-        let host = fields.text("host").map(|word| word.text);
-        let trust = match fields.text("ca") {
-            Some(ca) => Trust::File(self.path(&ca)),
-            None => Trust::System,
-        };
-        let http2 = fields.flag("http2").unwrap_or(true);
-        let credential = match fields.node("credential") {
-            Some(node) => self.credential(node),
-            None => Some(CredentialConfig::None),
-        };
-        let timeouts = fields.node("timeouts").map_or_else(Timeouts::default, |node| self.timeouts(node));
-        let max_connections = self.count(&fields, "max_connections", 100);
-        let max_pending = self.count(&fields, "max_pending", 1_000);
-        let sniff_gzip = fields.flag("sniff_gzip").unwrap_or(false);
-        let compression = fields.flag("compression").unwrap_or(false);
-        fields.finish();
-        Some(ApiConfig {
-            name: name.text.clone(),
-            url: url?,
-            host,
-            trust,
-            http2,
-            credential: credential?,
-            timeouts,
-            max_connections,
-            max_pending,
-            sniff_gzip,
-            compression,
-            place: self.documents.place(name.mark),
-        })
-    }
-
-    fn url(&self, word: &Word) -> Option<Uri> {
-        let uri = word.as_str().parse::<Uri>().ok().filter(|uri| {
-            let web = matches!(uri.scheme_str(), Some("http" | "https"));
-            let host = uri.authority().is_some_and(|host| !host.as_str().contains('@'));
-            web && host && uri.query().is_none()
-        });
-        if uri.is_none() {
-            self.documents.error_with_help(
-                "wrong-url",
-                format!("`{}` is not the base of an http or https api", word.text),
-                "write scheme, host, port and perhaps a path, such as `https://crm.internal:8443/base`",
-                word.mark,
-            );
-        }
-        uri
-    }
-
-    fn credential(&self, node: &Node) -> Option<CredentialConfig> {
-        if let Value::Text(text) = &node.value {
-            match text.as_ref() {
-                "none" => return Some(CredentialConfig::None),
-                "pass" => return Some(CredentialConfig::Pass),
-                _ => {}
-            }
-        }
-        let fields = Fields::of(self.documents, node, "a `credential` (`none`, `pass` or a header)")?;
-        let header = fields.text("header");
-        let name = header.as_ref().map_or(Some(http::header::AUTHORIZATION), |word| self.header(word));
-        let prefix = fields.text("prefix").map_or_else(|| Arc::from(""), |word| word.text);
-        let secret = fields.required("secret").and_then(|node| self.secret(node));
-        fields.finish();
-        Some(CredentialConfig::Header { name: name?, prefix, secret: secret? })
-    }
-
-    fn header(&self, word: &Word) -> Option<HeaderName> {
-        let name = HeaderName::try_from(word.as_str()).ok();
-        if name.is_none() {
-            let message = format!("`{}` is not the name of a header", word.text);
-            self.documents.error("wrong-header", message, word.mark);
-        }
-        name
-    }
-
-    fn timeouts(&self, node: &Node) -> Timeouts {
-        let usual = Timeouts::default();
-        let Some(fields) = Fields::of(self.documents, node, "`timeouts`") else { return usual };
-        let timeouts = Timeouts {
-            pending: self.duration(&fields, "pending", usual.pending),
-            connect: self.duration(&fields, "connect", usual.connect),
-            first_byte: self.duration(&fields, "first_byte", usual.first_byte),
-            idle: self.duration(&fields, "idle", usual.idle),
-            total: self.duration(&fields, "total", usual.total),
-            keep_alive: self.duration(&fields, "keep_alive", usual.keep_alive),
-        };
-        fields.finish();
-        timeouts
-    }
-
     fn secrets(&self, node: &Node) -> Vec<(Arc<str>, SecretSource)> {
         let all = members(self.documents, node, "`secrets`");
         all.iter().filter_map(|(name, node)| Some((name.text.clone(), self.secret(node)?))).collect()
@@ -236,17 +135,21 @@ impl Reader<'_> {
             self.documents.error_with_help(
                 "secret-in-clear",
                 "a secret is not written into the configuration",
-                "name where it is: `{ env: NAME }` or `{ file: PATH }`",
+                "name where it is: `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM, …] }`",
                 node.mark,
             );
             return None;
         }
         let fields = Fields::of(self.documents, node, "a secret")?;
-        let at = match (fields.text("env"), fields.text("file")) {
-            (Some(name), None) => Some(SecretAt::Env(name.as_str().to_owned())),
-            (None, Some(file)) => Some(SecretAt::File(self.path(&file))),
-            (None, None) | (Some(_), Some(_)) => {
-                let message = "a secret is in `env` or in `file`, one of them";
+        let command = fields.texts("command").filter(|words| !words.is_empty());
+        let at = match (fields.text("env"), fields.text("file"), command) {
+            (Some(name), None, None) => Some(SecretAt::Env(name.as_str().to_owned())),
+            (None, Some(file), None) => Some(SecretAt::File(self.path(&file))),
+            (None, None, Some(words)) => {
+                Some(SecretAt::Command(words.iter().map(|word| word.as_str().to_owned()).collect()))
+            }
+            _ => {
+                let message = "a secret is in `env`, in `file` or printed by a `command`, one of them";
                 self.documents.error("wrong-secret", message, node.mark);
                 None
             }
@@ -397,7 +300,7 @@ impl Reader<'_> {
         usize::try_from(self.size(fields, name, usual as u64)).unwrap_or(usual)
     }
 
-    fn count(&self, fields: &Fields<'_>, name: &'static str, usual: usize) -> usize {
+    pub(super) fn count(&self, fields: &Fields<'_>, name: &'static str, usual: usize) -> usize {
         let Some(node) = fields.node(name) else { return usual };
         let Some(count) = number(self.documents, node) else { return usual };
         match usize::try_from(count) {
@@ -410,7 +313,7 @@ impl Reader<'_> {
         }
     }
 
-    fn unit(&self, word: &Word, name: &str, what: &str, help: &str) {
+    pub(super) fn unit(&self, word: &Word, name: &str, what: &str, help: &str) {
         let message = format!("`{}` of `{name}` is not {what}", word.text);
         self.documents.error_with_help("wrong-unit", message, help, word.mark);
     }

@@ -1,6 +1,7 @@
 //! Complaints about policy and configuration files: what, where, and what to do about it.
 
 mod render;
+mod sarif;
 
 use std::fmt;
 use std::sync::Arc;

@@ -118,7 +118,7 @@ mod tests {
         let config = config.unwrap_or_else(|| panic!("{}", report.to_text(false)));
         assert_eq!(config.listeners[0].address, run().listen);
         assert_eq!(config.admin.expect("an admin listener").address, run().admin);
-        assert_eq!(config.apis[0].url.to_string(), "http://127.0.0.1:3/");
+        assert_eq!(config.apis[0].urls[0].to_string(), "http://127.0.0.1:3/");
         assert_eq!(fs::read_to_string(stage.dir().join(SECRET)).expect("a secret"), "s3cret");
         assert_eq!(config.audit.dir, stage.dir().join("audit"));
     }

@@ -27,6 +27,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         std::io::stdout(),
         "wrote {config} and {policy}\n\nnext: change the routes and fields in the policy to those of your API, then\n\
          \x20 fieldgate check --config {config}\n\
+         \x20 fieldgate test --config {config}\n\
          \x20 fieldgate serve --config {config}\n\
          \x20 curl -H \"Authorization: Bearer $(cat {key})\" http://127.0.0.1:8080/customers",
         config = config.display(),

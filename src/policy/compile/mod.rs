@@ -124,7 +124,13 @@ impl Compiler<'_> {
 
     fn compile_condition(&mut self, word: &Word) -> Option<Arc<Predicate>> {
         match Predicate::compile(&word.text, &mut self.params) {
-            Ok(predicate) => Some(Arc::new(predicate)),
+            Ok(predicate) => {
+                let never = || (!predicate.could_be_met(&[])).then_some(false);
+                if let Some(always) = predicate.constant().or_else(never) {
+                    self.tables.constants.insert(word.text.clone(), always);
+                }
+                Some(Arc::new(predicate))
+            }
             Err(error) => {
                 let mark = self.documents.part(word, error.offset, 1);
                 let diagnostic =

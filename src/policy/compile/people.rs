@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::base::Diagnostic;
-use crate::rewrite::mask::Mask;
+use crate::rewrite::mask::{KINDS, Mask};
 use crate::rewrite::{Access, Path, Selector};
 
 use super::selectors::{Pick, resolve};
 use super::{Compiler, Reads};
 use crate::policy::keys;
 use crate::policy::model::{
-    BindingTable, BindingTerms, PermissionId, PermissionTable, ResourceId, RoleId, RoleTable,
+    BindingTable, BindingTerms, Bound, PermissionId, PermissionTable, ResourceId, RoleId, RoleTable,
 };
 use crate::policy::source::Word;
 use crate::policy::syntax::{FieldAccess, Permission};
@@ -25,8 +25,16 @@ impl Compiler<'_> {
         let found = self.tables.masks.get(&word.text).cloned();
         // A mask that is defined and could not be built was complained about there.
         let defined = self.set.masks.iter().any(|mask| mask.name.text == word.text);
-        if found.is_none() && !defined {
-            self.unknown("mask", word, self.tables.masks.keys().map(AsRef::as_ref));
+        let kind = KINDS.iter().find(|kind| kind.name == word.as_str());
+        match (found.is_none() && !defined, kind.and_then(|kind| kind.examples.first())) {
+            (true, Some(example)) => self.documents.error_with_help(
+                "unknown-mask",
+                format!("unknown mask `{}`", word.text),
+                format!("it is a kind of mask: write `{}: {}` under `masks`", word.text, example.mask),
+                word.mark,
+            ),
+            (true, None) => self.unknown("mask", word, self.tables.masks.keys().map(AsRef::as_ref)),
+            (false, _) => {}
         }
         found
     }
@@ -162,6 +170,7 @@ impl Compiler<'_> {
 
     pub(super) fn bindings(&mut self) {
         let set = self.set;
+        self.tables.bindings.reserve_exact(set.bindings.len());
         for binding in &set.bindings {
             let role = self.role(&binding.role);
             let when = binding.when.as_ref().map(|when| self.condition(when, Reads::Request));
@@ -189,10 +198,10 @@ impl Compiler<'_> {
             self.tables.bindings.push(BindingTable { role, terms });
             let bound = &mut self.tables.bound;
             for user in &binding.users {
-                bound.by_user.entry(user.text.clone()).or_default().push(index);
+                Bound::add(&mut bound.by_user, &user.text, index);
             }
             for group in &binding.groups {
-                bound.by_group.entry(group.text.clone()).or_default().push(index);
+                Bound::add(&mut bound.by_group, &group.text, index);
             }
             if binding.users.is_empty() && binding.groups.is_empty() {
                 bound.open.push(index);

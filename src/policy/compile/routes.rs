@@ -308,7 +308,7 @@ impl Compiler<'_> {
             if let Some(word) = &route.records {
                 self.warn("unused-records", "in this format each line is a record".into(), None, word.mark);
             }
-            if let Some(word) = route.envelope.keep.first() {
+            if let Some(word) = route.envelope.keep.first().or(route.envelope.total.as_ref()) {
                 self.documents.error("no-envelope", "this format has no envelope", word.mark);
             }
             return;

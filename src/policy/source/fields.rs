@@ -1,6 +1,6 @@
 //! Taking a mapping apart: every key that is asked for is known, every other one is refused.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::base::suggest;
@@ -13,6 +13,8 @@ pub struct Fields<'a> {
     members: &'a [(Word, Node)],
     mark: Mark,
     asked: RefCell<Vec<&'static str>>,
+    /// The first members, as bits, that were asked for.
+    found: Cell<u64>,
     what: &'static str,
 }
 
@@ -21,7 +23,8 @@ impl<'a> Fields<'a> {
     pub fn of(documents: &'a Documents, node: &'a Node, what: &'static str) -> Option<Self> {
         match &node.value {
             Value::Map(members) => {
-                Some(Self { documents, members, mark: node.mark, asked: RefCell::default(), what })
+                let (asked, found) = (RefCell::new(documents.spare.take()), Cell::new(0));
+                Some(Self { documents, members, mark: node.mark, asked, found, what })
             }
             other => {
                 documents.error(
@@ -42,7 +45,11 @@ impl<'a> Fields<'a> {
     /// The value of a key, and the key; `null` counts as written.
     pub fn entry(&self, name: &'static str) -> Option<(&'a Word, &'a Node)> {
         self.asked.borrow_mut().push(name);
-        self.members.iter().find(|(key, _)| key.as_str() == name).map(|(key, value)| (key, value))
+        let at = self.members.iter().position(|(key, _)| key.as_str() == name)?;
+        if at < BITS {
+            self.found.set(self.found.get() | 1 << at);
+        }
+        self.members.get(at).map(|(key, value)| (key, value))
     }
 
     /// The value of a key.
@@ -113,9 +120,9 @@ impl<'a> Fields<'a> {
 
     /// Refuses the keys that were not asked for.
     pub fn finish(self) {
-        let asked = self.asked.into_inner();
-        for (key, _) in self.members {
-            if asked.contains(&key.as_str()) {
+        let mut asked = self.asked.into_inner();
+        for (at, (key, _)) in self.members.iter().enumerate() {
+            if (at < BITS && self.found.get() & (1 << at) != 0) || asked.contains(&key.as_str()) {
                 continue;
             }
             let message = format!("unknown key `{}` in {}", key.text, self.what);
@@ -125,10 +132,13 @@ impl<'a> Fields<'a> {
             });
             self.documents.error_with_help("unknown-key", message, help, key.mark);
         }
+        // A million mappings are read one after the other; the list serves the next one.
+        asked.clear();
+        self.documents.spare.set(asked);
     }
 
-    /// The first character of the mapping: a complaint about the whole underlines no page of text.
-    fn start(&self) -> Mark {
+    /// Where the mapping begins: a complaint about the whole underlines no page of text.
+    pub fn start(&self) -> Mark {
         self.members.first().map_or(self.mark, |(key, _)| key.mark)
     }
 }
@@ -193,3 +203,6 @@ pub fn number(documents: &Documents, node: &Node) -> Option<u64> {
 pub fn did_you_mean<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
     suggest(name, candidates).map(|found| format!("did you mean `{found}`?"))
 }
+
+/// Members that have a bit.
+const BITS: usize = 64;

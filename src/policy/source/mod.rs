@@ -8,13 +8,14 @@
 //! ([`SourceBounds`]).
 
 mod fields;
+pub(super) mod help;
 mod parse;
 mod simple;
 mod tree;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Diagnostic, Place, Report};
@@ -30,6 +31,11 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// From its beginning to the end of another one.
+    pub fn to(self, other: Self) -> Self {
+        Self { end: other.end.max(self.end), ..self }
+    }
+
     /// A part of the text that is marked, by byte offsets from its start; the start alone when it cannot be found
     /// (the text is quoted with escapes or folded).
     fn part(self, from: u32, len: u32) -> Self {
@@ -171,8 +177,11 @@ struct Document {
 pub struct Documents {
     bounds: SourceBounds,
     files: Vec<Document>,
+    policy_files: Option<usize>,
     names: HashSet<Arc<str>>,
     report: RefCell<Report>,
+    /// A list that [`Fields`] needs for a moment.
+    spare: Cell<Vec<&'static str>>,
 }
 
 impl Documents {
@@ -258,7 +267,10 @@ impl Documents {
     }
 
     /// Adds a complaint.
-    pub fn push(&self, diagnostic: Diagnostic) {
+    pub fn push(&self, mut diagnostic: Diagnostic) {
+        if diagnostic.help.is_none() {
+            diagnostic.help = help::general(diagnostic.code).map(Into::into);
+        }
         self.report.borrow_mut().push(diagnostic);
     }
 
@@ -295,9 +307,33 @@ impl Documents {
         report
     }
 
+    /// The file that a word names, relative to the file it stands in; `None` where it would leave that folder.
+    pub fn beside(&self, word: &Word) -> Option<PathBuf> {
+        let named = Path::new(word.as_str());
+        let inside = named.components().all(|part| matches!(part, Component::Normal(_)));
+        let file = self.files.get(word.mark.file as usize)?;
+        (inside && !word.text.is_empty()).then(|| Path::new(file.name.as_ref()).with_file_name(named))
+    }
+
     /// The names of the files.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.files.iter().map(|file| &file.name)
+    }
+
+    /// What is read from here on is no part of the policy itself.
+    pub fn policy_ends(&mut self) {
+        self.policy_files = Some(self.files.len());
+    }
+
+    /// The texts of the files that the policy consists of, in the order they were read.
+    pub fn policy_texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts().take(self.policy_files.unwrap_or(self.files.len()))
+    }
+
+    /// A part of a file's text: the file, and the bytes from where to where.
+    pub fn range(&self, mark: Mark) -> Option<(&Arc<str>, std::ops::Range<usize>)> {
+        let file = self.files.get(mark.file as usize)?;
+        Some((&file.name, mark.start as usize..mark.end as usize))
     }
 
     /// The texts of the files, in the order they were read.

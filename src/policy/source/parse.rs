@@ -96,6 +96,8 @@ impl Reader<'_> {
             || (before.ends_with('[') && after.starts_with('*'))
         {
             Some("inside `{ }` a path with `[*]` stands in quotes: `\"$.data[*]\"`".to_owned())
+        } else if message.contains("flow mapping") && after.starts_with('{') {
+            Some("inside `{ }` a text with brackets stands in quotes: `\"GET /customers/{id}\"`".to_owned())
         } else {
             None
         };

@@ -33,24 +33,27 @@ pub(super) enum Style {
     Flow,
 }
 
-enum Open {
+/// A list or mapping that is not finished. What is in it already waits on the stacks of the [`Builder`], so that it gets
+/// room for exactly as much as it holds.
+struct Open {
+    kind: Kind,
+    mark: Mark,
+    style: Style,
+    /// Whether the mark starts with the first thing in it.
+    begun: bool,
+    anchor: usize,
+}
+
+enum Kind {
     List {
-        items: Vec<Node>,
-        mark: Mark,
-        style: Style,
-        /// Whether the mark starts with the first thing in it.
-        begun: bool,
-        anchor: usize,
+        /// Where its items begin on the stack.
+        from: usize,
     },
     Map {
-        members: Vec<(Word, Node)>,
+        /// Where its members begin on the stack.
+        from: usize,
         seen: HashMap<Arc<str>, Mark>,
         key: Option<Word>,
-        mark: Mark,
-        style: Style,
-        /// Whether the mark starts with the first thing in it.
-        begun: bool,
-        anchor: usize,
     },
 }
 
@@ -59,9 +62,11 @@ pub(super) struct Builder {
     file: u32,
     bounds: SourceBounds,
     stack: Vec<Open>,
+    items: Vec<Node>,
+    members: Vec<(Word, Node)>,
     root: Option<Node>,
     anchors: HashMap<usize, (Node, usize)>,
-    names: HashMap<Box<str>, Arc<str>>,
+    texts: Texts,
     nodes: usize,
     alias_nodes: usize,
     complaints: Vec<Complaint>,
@@ -75,9 +80,11 @@ impl Builder {
             file,
             bounds: *bounds,
             stack: Vec::new(),
+            items: Vec::new(),
+            members: Vec::new(),
             root: None,
             anchors: HashMap::new(),
-            names: HashMap::new(),
+            texts: Texts::default(),
             nodes: 0,
             alias_nodes: 0,
             complaints: Vec::new(),
@@ -108,7 +115,7 @@ impl Builder {
         self.begin(mark.start);
         self.end = mark.end;
         let value = if plain { resolve(text) } else { None };
-        let value = value.unwrap_or_else(|| Value::Text(self.shared(text)));
+        let value = value.unwrap_or_else(|| Value::Text(self.texts.share(text)));
         let node = Node { value, mark };
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), 1));
@@ -123,24 +130,25 @@ impl Builder {
     }
 
     pub(super) fn open_list(&mut self, style: Style, mark: Mark, anchor: usize) -> Result<(), Complaint> {
-        let begun = style == Style::Flow;
-        self.open(Open::List { items: Vec::new(), mark, style, begun, anchor }, mark)
+        let kind = Kind::List { from: self.items.len() };
+        self.open(Open { kind, mark, style, begun: style == Style::Flow, anchor })
     }
 
     pub(super) fn open_map(&mut self, style: Style, mark: Mark, anchor: usize) -> Result<(), Complaint> {
-        let (members, seen, begun) = (Vec::new(), HashMap::new(), style == Style::Flow);
-        self.open(Open::Map { members, seen, key: None, mark, style, begun, anchor }, mark)
+        let kind = Kind::Map { from: self.members.len(), seen: HashMap::new(), key: None };
+        self.open(Open { kind, mark, style, begun: style == Style::Flow, anchor })
     }
 
-    fn open(&mut self, open: Open, mark: Mark) -> Result<(), Complaint> {
+    fn open(&mut self, open: Open) -> Result<(), Complaint> {
+        let mark = open.mark;
         if self.stack.len() >= self.bounds.depth {
             let message = format!("nested deeper than {} levels", self.bounds.depth);
             return Err(complaint("too-deep", &message, mark));
         }
-        if let Some(Open::Map { key: None, .. }) = self.stack.last() {
+        if let Some(Open { kind: Kind::Map { key: None, .. }, .. }) = self.stack.last() {
             return Err(complaint("bad-key", "a key must be a text", mark));
         }
-        if matches!(&open, Open::List { begun: true, .. } | Open::Map { begun: true, .. }) {
+        if open.begun {
             self.begin(mark.start);
         }
         self.stack.push(open);
@@ -150,34 +158,29 @@ impl Builder {
     /// What is written by indentation starts where the first thing in it does, not at its dash.
     fn begin(&mut self, at: u32) {
         for open in self.stack.iter_mut().rev() {
-            let (Open::List { mark, begun, .. } | Open::Map { mark, begun, .. }) = open;
-            if *begun {
+            if open.begun {
                 return;
             }
-            (mark.start, *begun) = (at, true);
+            (open.mark.start, open.begun) = (at, true);
         }
     }
 
     /// Closes what was opened last; `end`: where its bracket is.
     pub(super) fn close(&mut self, end: Mark) -> Result<(), Complaint> {
-        let (value, mark, style, anchor) = match self.stack.pop() {
-            Some(Open::List { mut items, mark, style, anchor, .. }) => {
-                items.shrink_to_fit();
-                (Value::List(items), mark, style, anchor)
+        let Some(open) = self.stack.pop() else { return Ok(()) };
+        let value = match open.kind {
+            Kind::List { from } => Value::List(self.items.drain(from.min(self.items.len())..).collect()),
+            Kind::Map { from, .. } => {
+                Value::Map(self.members.drain(from.min(self.members.len())..).collect())
             }
-            Some(Open::Map { mut members, mark, style, anchor, .. }) => {
-                members.shrink_to_fit();
-                (Value::Map(members), mark, style, anchor)
-            }
-            None => return Ok(()),
         };
-        if style == Style::Flow {
+        if open.style == Style::Flow {
             self.end = end.end;
         }
-        let node = Node { mark: Mark { end: self.end.max(mark.start), ..mark }, value };
-        if anchor != 0 {
+        let node = Node { mark: Mark { end: self.end.max(open.mark.start), ..open.mark }, value };
+        if open.anchor != 0 {
             let size = count(&node);
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.anchors.insert(open.anchor, (node.clone(), size));
         }
         self.place(node)
     }
@@ -207,10 +210,10 @@ impl Builder {
             let message = format!("more than {} values in one file", self.bounds.nodes);
             return Err(complaint("too-large", &message, node.mark));
         }
-        match self.stack.last_mut() {
+        match self.stack.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(node),
-            Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { members, seen, key, .. }) => match key.take() {
+            Some(Kind::List { .. }) => self.items.push(node),
+            Some(Kind::Map { from, seen, key }) => match key.take() {
                 None => {
                     let text = match &node.value {
                         Value::Text(text) => text.clone(),
@@ -225,34 +228,46 @@ impl Builder {
                     }
                     *key = Some(Word { text, mark: node.mark });
                 }
-                Some(name) => match earlier(members, seen, &name) {
-                    None => members.push((name, node)),
-                    Some(first) => {
-                        let message = format!("duplicate key `{}`", name.text);
-                        self.complaints.push(Complaint {
-                            first: Some(first),
-                            ..complaint("duplicate-key", &message, name.mark)
-                        });
+                Some(name) => {
+                    let members = self.members.get(*from..).unwrap_or_default();
+                    match earlier(members, seen, &name) {
+                        None => self.members.push((name, node)),
+                        Some(first) => {
+                            let message = format!("duplicate key `{}`", name.text);
+                            self.complaints.push(Complaint {
+                                first: Some(first),
+                                ..complaint("duplicate-key", &message, name.mark)
+                            });
+                        }
                     }
-                },
+                }
             },
         }
         Ok(())
     }
+}
 
-    /// Equal short texts share their bytes: files with a million bindings repeat the same few words.
-    fn shared(&mut self, text: &str) -> Arc<str> {
+/// Short texts that were read lately: a file with a million bindings repeats the same few words, and they share their
+/// bytes. A text has one place, where the next one of that place takes over: no file makes it grow or slow.
+#[derive(Default)]
+struct Texts(Vec<Option<Arc<str>>>);
+
+impl Texts {
+    fn share(&mut self, text: &str) -> Arc<str> {
         if text.len() > SHARED_BYTES {
             return text.into();
         }
-        if let Some(known) = self.names.get(text) {
-            return known.clone();
+        if self.0.is_empty() {
+            self.0.resize(SHARED_TEXTS, None);
         }
-        let made: Arc<str> = text.into();
-        if self.names.len() < SHARED_TEXTS {
-            self.names.insert(text.into(), made.clone());
+        // FNV-1a.
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, mix);
+        let Some(place) = self.0.get_mut((hash >> 32) as usize % SHARED_TEXTS) else { return text.into() };
+        match place {
+            Some(known) if **known == *text => known.clone(),
+            _ => place.insert(text.into()).clone(),
         }
-        made
     }
 }
 
@@ -320,7 +335,7 @@ fn is_number(text: &str) -> bool {
 
 /// Mappings with this many members get an index of their keys.
 const INDEX_FROM: usize = 16;
-/// Different short texts of one file that are kept for sharing.
-const SHARED_TEXTS: usize = 65_536;
+/// Short texts of one file that are kept for sharing.
+const SHARED_TEXTS: usize = 8_192;
 /// Longest text that is shared.
 const SHARED_BYTES: usize = 64;

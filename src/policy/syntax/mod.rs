@@ -8,6 +8,7 @@ mod people;
 mod resources;
 mod routes;
 mod shapes;
+mod tests_matrix;
 mod tests_section;
 pub(crate) mod units;
 
@@ -25,7 +26,7 @@ pub use routes::{
     Api, Denials, Envelope, Format, PartKind, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
 };
 pub use shapes::{Asks, QueryParts, RowColumns, Rows, TypeAt};
-pub use tests_section::{PolicyTest, TestExpectation, TestPrincipal, TestRequest};
+pub use tests_section::{Body, PolicyTest, TestExpectation, TestPrincipal, TestRequest, Written};
 
 /// Everything the policy files say.
 #[derive(Clone, Debug, Default)]
@@ -105,12 +106,34 @@ impl PolicySet {
                 "invariants" => extend(&mut self.invariants, items(documents, node, "`invariants`"), |n| {
                     guards::invariant(documents, n)
                 }),
-                "tests" => extend(&mut self.tests, items(documents, node, "`tests`"), |n| {
-                    tests_section::test(documents, n)
-                }),
+                "tests" => self.add_tests(documents, node),
                 other => unknown_section(documents, other, section.mark),
             }
         }
+    }
+
+    /// Takes in a file that holds nothing but tests.
+    pub fn add_test_file(&mut self, documents: &Documents, root: &Node) {
+        if matches!(root.value, Value::Null) {
+            return;
+        }
+        for (section, node) in members(documents, root, "a file of tests") {
+            if section.as_str() == "tests" {
+                self.add_tests(documents, node);
+                continue;
+            }
+            documents.error_with_help(
+                "unknown-section",
+                format!("a file of tests does not hold `{}`", section.text),
+                "it holds `tests` only: it is not read when the policy is served",
+                section.mark,
+            );
+        }
+    }
+
+    fn add_tests(&mut self, documents: &Documents, node: &Node) {
+        let items = items(documents, node, "`tests`");
+        self.tests.extend(items.iter().flat_map(|item| tests_section::tests(documents, item)));
     }
 
     /// Complains about names given twice.

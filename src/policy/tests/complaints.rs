@@ -213,7 +213,8 @@ fn selectors_and_relations() {
              rename the label"
         ]
     );
-    assert!(complaints(&text.replace("show: [contact]", "show: [\"$.contact\"]")).is_empty());
+    let named = complaints(&text.replace("show: [contact]", "show: [\"$.contact\"]"));
+    assert!(named.iter().all(|line| !line.contains("ambiguous")), "{named:?}");
 }
 
 #[test]
@@ -524,4 +525,18 @@ fn masks_are_refused_at_the_wrong_part() {
 
 fn said_any(report: &Report, text: &str) -> bool {
     said(report).iter().any(|line| line.contains(text))
+}
+
+/// What a newcomer writes first, and what helps then.
+#[test]
+fn the_first_mistakes_of_a_newcomer_are_helped() {
+    let role = "labels: [a]\nresources: { r: { fields: { a: [x] } } }\nroles: { s: { permissions: [{ resource: r, actions: [read], fields: { mask: { x: email } } }] } }\n";
+    let said = complaints(role);
+    assert!(
+        said.iter().any(|line| line.contains("unknown mask `email` | it is a kind of mask: write `email: {")),
+        "{said:?}"
+    );
+    let said = load("apis: { c: { routes: [{ match: GET /customers/{id}, action: read }] } }\n").report;
+    let said = said.diagnostics().iter().filter_map(|found| found.help.clone()).collect::<Vec<_>>();
+    assert!(said.iter().any(|help| help.contains("stands in quotes: `\"GET /customers/{id}\"`")), "{said:?}");
 }

@@ -135,3 +135,54 @@ fn a_role_that_comes_with_an_excepted_one_is_excepted() {
 fn a_field_that_is_nowhere_is_refused() {
     assert!(judged(PEOPLE, "{ show: [prise] }")[0].starts_with("unknown label `prise`"));
 }
+
+/// Resources in a chain, each record holding one of the next; a role of its own opens each, and only the last one holds
+/// a secret.
+fn chain(length: usize, more_roles: usize) -> String {
+    let mut text = String::from("labels: [public, secret]\nresources:\n");
+    for n in 0..length {
+        let relation =
+            if n + 1 < length { format!(", relations: {{ next: r{} }}", n + 1) } else { String::new() };
+        text.push_str(&format!("  r{n}: {{ fields: {{ public: [id], secret: [cost] }}{relation} }}\n"));
+    }
+    text.push_str(
+        "apis: { a: { routes: [{ match: GET /r, action: read, resource: r0, records: $ }] } }\nroles:\n",
+    );
+    for n in 0..length {
+        let shown = if n + 1 < length { "id" } else { "cost" };
+        text.push_str(&format!(
+            "  opens{n}: {{ permissions: [{{ resource: r{n}, actions: [read], fields: {{ show: [{shown}] }} }}] }}\n"
+        ));
+    }
+    for n in 0..more_roles {
+        text.push_str(&format!(
+            "  more{n}: {{ permissions: [{{ resource: r{}, actions: [read], records: record.id == {n}, fields: {{ show: [id] }} }}] }}\n",
+            n % length
+        ));
+    }
+    text.push_str("bindings:\n");
+    (0..length).for_each(|n| text.push_str(&format!("  - {{ role: opens{n}, groups: [g{n}] }}\n")));
+    (0..more_roles).for_each(|n| text.push_str(&format!("  - {{ role: more{n}, groups: [m{n}] }}\n")));
+    text
+}
+
+fn judged_chain(text: &str) -> Vec<String> {
+    let never = "invariants: [{ name: x, never: { show: [cost], resource: r5 } }]\n";
+    let report = load(&format!("{text}{never}")).report;
+    report
+        .diagnostics()
+        .iter()
+        .filter(|d| d.code.starts_with("invariant"))
+        .map(|d| d.message.clone())
+        .collect()
+}
+
+/// Many roles alone make nothing undecided: where nobody can hold enough, that is a proof.
+#[test]
+fn many_roles_that_can_never_be_enough_are_proved() {
+    let apart = chain(6, 24).replace("{ role: opens0, groups: [g0] }", "{ role: opens0, users: [ann] }");
+    let apart = apart.replace("{ role: opens5, groups: [g5] }", "{ role: opens5, users: [bob] }");
+    let apart =
+        apart.replace("resource: r0, actions: [read], records", "resource: r1, actions: [read], records");
+    assert_eq!(judged_chain(&apart), Vec::<String>::new());
+}

@@ -6,6 +6,7 @@ mod fine_print;
 mod invariants;
 mod naive;
 mod rules;
+mod shapes;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::identity::{Assumed, Principal};
 
 use crate::rewrite::{Counts, CutReason, Rewriter};
 
+use super::source::help::general;
 use super::{Denial, DenialReason, Loaded, MaskKeys, Permit, Plan, Purpose};
 
 /// The example of the documentation.
@@ -44,7 +46,9 @@ pub(crate) fn said(report: &Report) -> Vec<String> {
         .iter()
         .map(|d| {
             let place = d.place.as_ref().map_or_else(String::new, |p| format!("{}:{} ", p.line, p.column));
-            let help = d.help.as_ref().map_or_else(String::new, |help| format!(" | {help}"));
+            // The general help for a code adds nothing here.
+            let own = d.help.as_ref().filter(|help| Some(help.as_str()) != general(d.code));
+            let help = own.map_or_else(String::new, |help| format!(" | {help}"));
             format!("{place}{} {}{help}", d.code, d.message)
         })
         .collect()

@@ -11,11 +11,9 @@ mod echo;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::policy::{Tree, UneditableRule, WriteRule};
 use crate::rewrite::condition::Params;
-use crate::rewrite::{Counts, RewritePlan, Rewriter};
+use crate::rewrite::{RewritePlan, Rewriter};
 
 use super::{Applied, Refused, RequestBounds};
 
@@ -36,23 +34,31 @@ pub(super) fn filter(
         Some(applied) => Arc::new(rule.narrowed(applied.grants())),
         None => Arc::clone(&rule.plan),
     };
-    let (editable, counts) = editable(plan, params, given)?;
-    let kept = Tree::parse(&editable, bounds.depth).map_err(Refused::Body)?;
+    let (kept, withheld) = editable(&plan, params, given, bounds)?;
     let taken = compare::missing(given, &kept);
     // A record outside the rule's conditions is no field that could be left out.
-    let refused = counts.withheld > 0
+    let refused = withheld
         || match rule.on_uneditable {
             UneditableRule::Refuse => !taken.is_empty(),
-            UneditableRule::Strip => false,
+            UneditableRule::Strip if taken.is_empty() => false,
+            // What is left is what becomes a record: it must meet the conditions without what was taken out.
+            UneditableRule::Strip => editable(&plan, params, &kept, bounds)? != (kept.clone(), false),
         };
     if refused { Err(Refused::NotEditable { fields: taken }) } else { Ok(kept) }
 }
 
-fn editable(plan: Arc<RewritePlan>, params: &Params, given: &Tree) -> Result<(Bytes, Counts), Refused> {
+/// What the plan lets be set, and whether a record is not among those it is about.
+fn editable(
+    plan: &Arc<RewritePlan>,
+    params: &Params,
+    given: &Tree,
+    bounds: &RequestBounds,
+) -> Result<(Tree, bool), Refused> {
     let cut = |_| Refused::Body("it has not the declared shape");
     let mut out = Vec::new();
-    let mut rewriter = Rewriter::new(plan, Arc::clone(params));
+    let mut rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(params));
     rewriter.push(given.to_json().as_bytes(), &mut out).map_err(cut)?;
     rewriter.finish(&mut out).map_err(cut)?;
-    Ok((out.into(), rewriter.counts().clone()))
+    let kept = Tree::parse(&out, bounds.depth).map_err(Refused::Body)?;
+    Ok((kept, rewriter.counts().withheld > 0))
 }

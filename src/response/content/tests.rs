@@ -12,8 +12,8 @@ fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 fn typed(value: &'static str, format: &Format) -> Option<String> {
-    let media_type = media_type(&headers(&[("content-type", value)]), format).ok()?;
-    Some(media_type.to_str().unwrap().to_owned())
+    let stated = media_type(&headers(&[("content-type", value)]), format).ok()?;
+    Some(stated.media_type.to_str().unwrap().to_owned())
 }
 
 fn csv(delimiter: u8) -> Format {
@@ -54,9 +54,10 @@ fn anything_else_on_a_json_route_is_refused() {
         "multipart/mixed; boundary=x",
         "text/csv",
         "text/event-stream",
-        "application/json; charset=utf-16",
+        "application/json; charset=utf-7",
+        "application/json; charset=",
         "application/json; charset=utf-8; charset=utf-16le",
-        "application/json; charset=iso-8859-1",
+        "application/json; charset=utf-16; charset=utf-16le",
         "application/json, text/html",
         "application/json text/html",
         "json",
@@ -78,10 +79,32 @@ fn every_format_has_its_own_types() {
     assert_eq!(typed("application/json-seq", &Format::JsonSeq).as_deref(), Some("application/json-seq"));
     assert_eq!(typed("text/event-stream; charset=utf-8", &Format::Sse).as_deref(), Some("text/event-stream"));
     assert_eq!(typed("text/csv; header=present", &csv(b',')).as_deref(), Some("text/csv; charset=utf-8"));
-    assert_eq!(typed("text/csv; charset=gb18030", &csv(b',')), None);
+    assert_eq!(
+        typed("text/csv; charset=gb18030", &csv(b',')).as_deref(),
+        Some("text/csv; charset=utf-8"),
+        "what goes out is UTF-8"
+    );
+    assert_eq!(typed("text/event-stream; charset=gbk", &Format::Sse), None);
     assert_eq!(typed("text/tab-separated-values", &csv(b',')), None);
     assert!(typed("text/tab-separated-values", &csv(b'\t')).is_some());
     assert_eq!(typed("application/vnd.ms-excel", &csv(b',')), None);
+}
+
+#[test]
+fn a_stated_charset_is_taken_and_never_passed_on() {
+    let of =
+        |value| media_type(&headers(&[("content-type", value)]), &Format::Json).map(|stated| stated.charset);
+    for (value, label) in [
+        ("application/json", "utf-8"),
+        ("application/json; charset=ISO-8859-1", "latin1"),
+        ("application/json; charset=\"gb2312\"", "gbk"),
+        ("application/json; charset=gbk; charset=GB2312", "gbk"),
+        ("application/json; charset=utf-16", "utf-16"),
+        ("application/json; charset=us-ascii; charset=utf8", "utf-8"),
+    ] {
+        assert_eq!(of(value).unwrap(), Charset::parse(label).unwrap(), "{value}");
+    }
+    assert_eq!(typed("application/json; charset=big5", &Format::Json).as_deref(), Some("application/json"));
 }
 
 #[test]

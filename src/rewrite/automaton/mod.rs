@@ -12,10 +12,13 @@ use super::condition::{Params, Predicate, Slot};
 use super::path::{Path, Step};
 use super::plan::{Columns, Format, RecordRule, Records, RewritePlan, RuleRef};
 
+#[cfg(any(test, fuzzing))]
 pub(crate) use names::fold;
 pub(crate) use program::{Act, Capture, Counted, Masks, NO_FIELD, Node, PASSING, Program};
 pub use shape::TooLarge;
-pub(crate) use shape::{FORBIDDEN, ROOT, Shape, StateId, covers};
+#[cfg(any(test, fuzzing))]
+pub(crate) use shape::covers;
+pub(crate) use shape::{FORBIDDEN, ROOT, Shape, StateId};
 
 use program::{Selectors, Source, layout_nodes, probe_nodes, record_nodes};
 use shape::{Mark, Pattern};
@@ -179,8 +182,11 @@ impl Compiled {
             fields: &entry.fields,
         };
         let nodes = record_nodes(&entry.shape, grants, &source);
-        let columns = columns_of(&entry.shape, &entry.columns);
-        Program { shape: Arc::clone(&entry.shape), nodes, rule: Some(rule), grants: grants.to_vec(), columns }
+        let shape = Arc::clone(&entry.shape);
+        let mut program =
+            Program { shape, nodes, rule: Some(rule), grants: grants.to_vec(), columns: Vec::new() };
+        program.columns = entry.columns.iter().map(|column| program.follow(column)).collect();
+        program
     }
 
     /// Whether no set of grants could release something in a column: grants only add, so all of them together show
@@ -188,10 +194,9 @@ impl Compiled {
     pub(crate) fn gone(&self, rule: usize, plan: &RewritePlan, columns: &[Path]) -> Vec<bool> {
         let grants: Vec<usize> = (0..plan.rules.get(rule).map_or(0, |rule| rule.grants.len())).collect();
         let Some(program) = self.program(rule, &grants) else { return vec![true; columns.len()] };
-        let states = columns_of(&program.shape, columns);
+        let states = columns.iter().map(|column| program.follow(column));
         let hidden = |act: Act| matches!(act, Act::Drop | Act::DropCounting);
         states
-            .into_iter()
             .map(|state| {
                 let node = program.node(state);
                 hidden(node.text) && hidden(node.other) && hidden(node.object) && hidden(node.array)
@@ -200,7 +205,7 @@ impl Compiled {
     }
 }
 
-/// The state of each column; one that leads through a related record is forbidden.
+/// The state of each column, by its exact name: for what conditions read.
 pub(crate) fn columns_of(shape: &Shape, columns: &[Path]) -> Vec<StateId> {
     columns.iter().map(|column| shape.follow(ROOT, column).unwrap_or(FORBIDDEN)).collect()
 }
@@ -396,8 +401,9 @@ impl Compiler<'_> {
             add(at.clone(), Mark::Record, true);
             let steps = at.steps();
             let certain = steps.iter().take_while(|step| !matches!(step, Step::Any | Step::Descend)).count();
-            for length in 0..certain {
-                add(Path(steps.iter().take(length).cloned().collect()), Mark::Way, true);
+            for (length, step) in steps.iter().take(certain).enumerate() {
+                let way = if matches!(step, Step::Name(_)) { Mark::WayObject } else { Mark::WayArray };
+                add(Path(steps.iter().take(length).cloned().collect()), way, true);
             }
             if let Some((_, list)) = steps.split_last().filter(|_| !single) {
                 add(Path(list.to_vec()), Mark::RecordList, true);
@@ -412,6 +418,15 @@ impl Compiler<'_> {
 
 fn index(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Whether the automaton of a path leads to a place, which is given as names and indexes; `None` if it has none.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn leads(path: &Path, place: &Path) -> Option<bool> {
+    let pattern = Pattern { path: path.clone(), mark: Mark::Selector(0), declares: true };
+    let shape = Shape::compile(&[pattern]).ok()?;
+    let state = shape.follow(ROOT, place).and_then(|state| shape.state(state))?;
+    Some(state.marks.contains(&Mark::Selector(0)))
 }
 
 /// A probe for some places, and by state which of them are ambiguous if it is reached twice.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::mask::Mask;
+use super::super::path::{Path, Step};
 use super::super::plan::{Access, RecordRule, Selector};
 use super::shape::{FORBIDDEN, Mark, ROOT, Shape, State, StateId};
 
@@ -121,6 +122,29 @@ impl Program {
             Some(to) => to,
             None => self.unnamed(from, name),
         }
+    }
+
+    /// The state of the place that a column or a dotted name says: each name is compared like a member's, and what
+    /// stands in a related record or in a name/value pair is not the parent's to decide.
+    pub(crate) fn follow(&self, path: &Path) -> StateId {
+        let mut state = ROOT;
+        for step in path.steps() {
+            if state == FORBIDDEN || self.is_foreign(state) {
+                return FORBIDDEN;
+            }
+            state = match step {
+                Step::Name(name) => self.member(state, name.as_bytes()),
+                Step::Index(index) => self.shape.element(state, *index),
+                Step::Elements | Step::Any | Step::Slice { .. } | Step::Descend => FORBIDDEN,
+            };
+        }
+        state
+    }
+
+    /// Whether something of its own stands here, decided elsewhere.
+    fn is_foreign(&self, state: StateId) -> bool {
+        let marks = self.shape.state(state).map(|state| &state.marks);
+        marks.is_some_and(|marks| marks.iter().any(|mark| matches!(mark, Mark::Relation(_) | Mark::Pair(_))))
     }
 
     fn unnamed(&self, from: &State, name: &[u8]) -> StateId {
@@ -403,7 +427,8 @@ fn special(node: &mut Node, mark: Mark, guarded: bool, source: &Source<'_>) {
         Mark::Embedded
         | Mark::Selector(_)
         | Mark::Record
-        | Mark::Way
+        | Mark::WayObject
+        | Mark::WayArray
         | Mark::RecordList
         | Mark::Total
         | Mark::Root => {}
@@ -473,7 +498,8 @@ pub(crate) fn layout_nodes(shape: &Shape, total: bool, rows: bool, single: bool)
         node.counts = Counted::No;
         node.declared = true;
         let has = |mark| state.marks.contains(&mark);
-        if id == ROOT && !node.shown && !has(Mark::Way) && !has(Mark::Record) {
+        let way = (has(Mark::WayObject), has(Mark::WayArray));
+        if id == ROOT && !node.shown && way == (false, false) && !has(Mark::Record) {
             // The root passes as a container; a bare value there was not kept.
             (node.text, node.other, node.null) = (Act::Unexpected, Act::Unexpected, Act::Unexpected);
             let open = |act: Act| if act == Act::Keep { Act::Keep } else { Act::Open };
@@ -485,10 +511,10 @@ pub(crate) fn layout_nodes(shape: &Shape, total: bool, rows: bool, single: bool)
             (node.text, node.other, node.null) = (scalar, scalar, scalar);
             (node.object, node.array) = (container, container);
         }
-        if has(Mark::Way) {
-            let way = |declared: bool| if declared { Act::Open } else { Act::Unexpected };
+        if way != (false, false) {
+            let open = |stands: bool| if stands { Act::Open } else { Act::Unexpected };
             (node.text, node.other, node.null) = (Act::Unexpected, Act::Unexpected, Act::Unexpected);
-            (node.object, node.array) = (way(state.kinds.object), way(state.kinds.array));
+            (node.object, node.array) = (open(way.0), open(way.1));
             node.ends_records = has(Mark::RecordList);
         }
         if has(Mark::Record) {

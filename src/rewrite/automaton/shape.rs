@@ -42,8 +42,10 @@ pub(crate) enum Mark {
     Slot(u32),
     /// A record of the answer.
     Record,
-    /// A container on the way to the records.
-    Way,
+    /// An object on the way to the records, whatever else of it is kept.
+    WayObject,
+    /// An array on the way to the records.
+    WayArray,
     /// The array that holds the records.
     RecordList,
     /// The total.

@@ -51,6 +51,8 @@ struct Stream {
     decoder: Box<dyn DecodeV2 + Send>,
     /// How another stream may begin behind this one.
     next: Next,
+    /// Bytes of its header seen so far, up to [`GZIP_FLAGS_AT`] and the flags themselves.
+    header: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -66,7 +68,8 @@ enum Next {
 impl Decoder {
     /// A decoder for one answer.
     pub fn new(coding: Coding, bounds: DecodeBounds) -> Self {
-        let within = |decoder: Box<dyn DecodeV2 + Send>, next| State::Within(Stream { decoder, next });
+        let within =
+            |decoder: Box<dyn DecodeV2 + Send>, next| State::Within(Stream { decoder, next, header: 0 });
         let state = match coding {
             Coding::Identity => State::Plain,
             Coding::Gzip => within(Box::new(GzipDecoder::new()), Next::Member),
@@ -123,7 +126,7 @@ impl Decoder {
                         self.state = State::Sniff(start);
                         return Ok(());
                     }
-                    let stream = Stream { decoder: deflate(&start), next: Next::Nothing };
+                    let stream = Stream { decoder: deflate(&start), next: Next::Nothing, header: 0 };
                     self.run(stream, &start, sink)?;
                 }
                 State::Ended(stream) => self.state = State::Within(self.restarted(stream)?),
@@ -140,6 +143,9 @@ impl Decoder {
         input: &'i [u8],
         sink: &mut dyn FnMut(&[u8]) -> Result<(), Cut>,
     ) -> Result<&'i [u8], Cut> {
+        if stream.has_reserved_flags(input) {
+            return Err(self.cut(CutReason::Compression));
+        }
         let mut source = PartialBuffer::new(input);
         self.buffer.resize(PIECE_BYTES, 0);
         loop {
@@ -202,7 +208,10 @@ impl Decoder {
         match stream.next {
             Next::Nothing => Err(self.cut(CutReason::Compression)),
             Next::Member | Next::Frame => match stream.decoder.reinit() {
-                Ok(()) => Ok(stream),
+                Ok(()) => {
+                    stream.header = 0;
+                    Ok(stream)
+                }
                 Err(_) => Err(self.cut(CutReason::Compression)),
             },
         }
@@ -210,6 +219,20 @@ impl Decoder {
 
     fn cut(&self, reason: CutReason) -> Cut {
         Cut { reason, offset: self.given }
+    }
+}
+
+impl Stream {
+    /// Whether the header of a gzip member has a flag set that must be zero: "such a bit could indicate the presence of
+    /// a new field that would cause subsequent data to be interpreted incorrectly" (RFC 1952 section 2.3.1.2). The
+    /// codec passes over them.
+    fn has_reserved_flags(&mut self, input: &[u8]) -> bool {
+        let Next::Member = self.next else { return false };
+        let unseen = (GZIP_FLAGS_AT + 1).saturating_sub(self.header);
+        let flags = input.get(GZIP_FLAGS_AT.saturating_sub(self.header)).filter(|_| unseen > 0);
+        let reserved = flags.is_some_and(|flags| flags & GZIP_RESERVED != 0);
+        self.header += unseen.min(input.len());
+        reserved
     }
 }
 
@@ -230,6 +253,10 @@ fn deflate(start: &[u8]) -> Box<dyn DecodeV2 + Send> {
 
 /// The ratio is judged from here on: small answers compress well.
 const JUDGED_FROM_BYTES: u64 = 64 << 10;
+
+/// Where the flags stand in the header of a gzip member, and those that are reserved.
+const GZIP_FLAGS_AT: usize = 3;
+const GZIP_RESERVED: u8 = 0b1110_0000;
 
 /// Windows of at most 8 MiB (RFC 9659 section 3).
 const ZSTD_WINDOW_LOG: u32 = 23;

@@ -114,6 +114,23 @@ fn reads_gzip_with_every_header_field() {
     assert_eq!(decode(Coding::Gzip, &named).as_deref(), Ok(&b"named"[..]));
 }
 
+/// Found by the fuzz target: another reader may take a reserved flag for a field that this one does not know.
+#[test]
+fn a_gzip_member_with_a_reserved_flag_is_cut() {
+    let plain = encode(Coding::Gzip, b"plain");
+    for bit in 5..8 {
+        let mut odd = plain.clone();
+        odd[3] |= 1 << bit;
+        assert_eq!(decode(Coding::Gzip, &odd), Err(CutReason::Compression), "bit {bit}");
+        assert_eq!(
+            decode(Coding::Gzip, &[&plain[..], &odd].concat()),
+            Err(CutReason::Compression),
+            "bit {bit}"
+        );
+        assert_eq!(decode(Coding::Gzip, &[&plain[..], &plain].concat()).as_deref(), Ok(&b"plainplain"[..]));
+    }
+}
+
 #[test]
 fn reads_zstd_of_several_frames_and_skips_skippable_ones() {
     let mut frames = encode(Coding::Zstd, b"one ");

@@ -90,6 +90,11 @@ const FUNCTIONS: &[(&str, Style, Function, &str)] = &[
     ("ip_in", Style::Global, Function::IpIn, "ip_in(principal.ip, \"10.0.0.0/8\")"),
 ];
 
+/// Name and use of every function, for editors.
+pub fn function_uses() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FUNCTIONS.iter().map(|(name, _, _, usage)| (*name, *usage))
+}
+
 /// The names of all functions, methods and macros.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let functions = FUNCTIONS.iter().map(|(name, ..)| *name);

@@ -5,7 +5,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::value::{Unreadable, Value};
+use super::value::{Slot, Unreadable, Value};
+
+impl Slot {
+    /// What stands in `raw`, one JSON value; beyond `limit` bytes, or where it cannot be read, it is ambiguous.
+    pub(in crate::rewrite) fn read(raw: &[u8], limit: usize) -> Self {
+        if raw.len() > limit {
+            return Self::Ambiguous;
+        }
+        let text = std::str::from_utf8(raw).map_err(|_| Unreadable);
+        text.and_then(Value::from_json).map_or(Self::Ambiguous, Self::Found)
+    }
+}
 
 impl Value {
     /// Reads a JSON text. Strict RFC 8259; containers nested more than 32 deep, members that occur twice, numbers

@@ -49,6 +49,7 @@ use self::evaluate::{Env, Node};
 use super::path::Path;
 
 pub use evaluate::Fault;
+pub use functions::function_uses;
 pub use params::{Param, ParamRoot, ParamTable, Params};
 pub use value::{Slot, Unreadable, Value};
 

@@ -72,7 +72,7 @@ impl ParamRoot {
     }
 
     /// The members it has.
-    pub(super) fn members(self) -> &'static [&'static str] {
+    pub fn members(self) -> &'static [&'static str] {
         match self {
             Self::Principal => &["id", "name", "groups", "roles", "claims", "ip", "mfa", "method"],
             Self::Request => &["method", "path", "query", "action", "resource", "time"],

@@ -2,17 +2,20 @@
 //! every value is a text. Columns that nobody may see are gone from the header and all rows; a value that is hidden in
 //! one row only leaves an empty cell, so that rows keep their shape. A row is held until its end (bounded).
 
+mod marks;
 mod row;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::automaton::{Act, Compiled, Counted, Decide, FORBIDDEN, Probe, Program, ROOT, StateId, Which};
 use super::condition::{Params, Slot, Value};
 use super::json::Tally;
-use super::mask::{Masked, Scalar};
+use super::mask::{Form, Scalar};
 use super::output::Output;
 use super::path::{Path, Step};
 use super::plan::{Csv, Cut, CutReason, RewritePlan};
+use marks::Marks;
 use row::Cell;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -33,8 +36,11 @@ pub(crate) struct CsvEngine {
     /// Offset of the next row.
     offset: u64,
     cells: Vec<Cell>,
+    marks: Marks,
     bytes_out: u64,
     scratch: Vec<u8>,
+    /// Where masked values are made.
+    masked: String,
 }
 
 /// What the header says.
@@ -45,8 +51,23 @@ struct Header {
     gone: Vec<bool>,
     /// The record's key.
     key: Option<usize>,
+    /// Some column may be released.
+    shows: bool,
+    /// The program of every row, where all are under the same grants.
+    always: Option<Arc<Program>>,
+    /// The places that are read to decide a row, by number.
+    slots: Vec<Option<Path>>,
     /// The columns under the grants of the last row.
-    view: Option<(Arc<Program>, Vec<Column>)>,
+    view: Option<View>,
+}
+
+/// All columns under one set of grants.
+#[derive(Debug)]
+struct View {
+    program: Arc<Program>,
+    columns: Vec<Column>,
+    /// `None`: gone.
+    acts: Vec<Option<Act>>,
 }
 
 /// A column under one set of grants.
@@ -70,8 +91,10 @@ impl CsvEngine {
             quoted: false,
             offset: 0,
             cells: Vec::new(),
+            marks: Marks::default(),
             bytes_out: 0,
             scratch: Vec::new(),
+            masked: String::new(),
         }
     }
 
@@ -79,7 +102,13 @@ impl CsvEngine {
     pub(crate) fn push(&mut self, chunk: &[u8], out: &mut impl Output) -> Result<(), Cut> {
         self.tally.counts.bytes_in += chunk.len() as u64;
         let mut from = 0;
-        while let Some(end) = self.row_end(chunk, from)? {
+        self.marks.forget();
+        loop {
+            if let Some(end) = self.whole_row(chunk, from, out)? {
+                from = end;
+                continue;
+            }
+            let Some(end) = self.row_end(chunk, from)? else { break };
             if self.carry.is_empty() {
                 self.row(chunk, from..end, out)?;
             } else {
@@ -138,6 +167,45 @@ impl CsvEngine {
         if rest.len() > most { Err(self.cut(CutReason::Line)) } else { Ok(None) }
     }
 
+    /// A row behind the header that lies in the chunk whole: where it ends.
+    fn whole_row(&mut self, chunk: &[u8], from: usize, out: &mut impl Output) -> Result<Option<usize>, Cut> {
+        if self.header.is_none() || !self.carry.is_empty() {
+            return Ok(None);
+        }
+        let mut cells = std::mem::take(&mut self.cells);
+        let most = self.plan.bounds.line_bytes;
+        let end = self.marks.row(chunk, from, self.csv.delimiter, most, &mut cells);
+        let result = match end.and_then(|end| Some((end, chunk.get(from..end)?))) {
+            Some((_, line)) if simdutf8::basic::from_utf8(line).is_err() => {
+                Err(self.cut(CutReason::Encoding))
+            }
+            Some((end, line)) => {
+                let text = cells.last().map_or(0, |cell| cell.to);
+                let row = Row { buffer: chunk, start: from, line, end: text, cells: &cells };
+                self.data_row(&row, out).map(|()| Some(end))
+            }
+            None => Ok(None),
+        };
+        self.cells = cells;
+        result
+    }
+
+    /// A row behind the header.
+    fn data_row(&mut self, row: &Row<'_>, out: &mut impl Output) -> Result<(), Cut> {
+        let Some(mut header) = self.header.take() else { return Ok(()) };
+        let blank = row.end == 0 && row.cells.len() == 1;
+        if blank && header.columns.len() != 1 {
+            // A line with nothing on it is no record.
+        } else if row.cells.len() == header.columns.len() {
+            self.record(&mut header, row, out);
+        } else {
+            return Err(self.cut(CutReason::Ragged));
+        }
+        self.header = Some(header);
+        self.offset += row.line.len() as u64;
+        Ok(())
+    }
+
     /// A complete row, with its line end if it has one.
     fn row(
         &mut self,
@@ -159,34 +227,22 @@ impl CsvEngine {
         let mut cells = std::mem::take(&mut self.cells);
         let text = line.get(from..end).unwrap_or_default();
         row::split(text, self.csv.delimiter, &mut cells).map_err(|reason| self.cut(reason))?;
-        let blank = text.is_empty() && cells.len() == 1;
         for cell in &mut cells {
             cell.from += from;
             cell.to += from;
         }
         let row = Row { buffer, start, line, end, cells: &cells };
-        let mut header = match self.header.take() {
-            Some(header) => header,
-            None => {
-                let header = self.read_header(&row);
-                self.write_header(&header, &row, out);
-                self.header = Some(header);
-                self.cells = cells;
-                self.offset += length;
-                return Ok(());
-            }
-        };
-        if blank && header.columns.len() != 1 {
-            // A line with nothing on it is no record.
-        } else if cells.len() == header.columns.len() {
-            self.record(&mut header, &row, out);
+        let result = if header {
+            let header = self.read_header(&row);
+            self.write_header(&header, &row, out);
+            self.header = Some(header);
+            self.offset += length;
+            Ok(())
         } else {
-            return Err(self.cut(CutReason::Ragged));
-        }
-        self.header = Some(header);
+            self.data_row(&row, out)
+        };
         self.cells = cells;
-        self.offset += length;
-        Ok(())
+        result
     }
 
     // === the header ===
@@ -197,15 +253,18 @@ impl CsvEngine {
             .iter()
             .map(|cell| {
                 let text = cell.text(row.line);
-                let named = self.csv.headers.get(text.as_str()).cloned();
+                let named = self.csv.headers.get(&*text).cloned();
                 named.or_else(|| Path::parse_field(&text).ok()).unwrap_or_else(|| Path::name(&text))
             })
             .collect();
         let rules = self.rules();
-        let gone = (0..columns.len())
+        let gone: Vec<bool> = (0..columns.len())
             .map(|column| {
                 let hidden = |rule: &usize| {
                     let all: Vec<usize> = (0..self.grants(*rule)).collect();
+                    if all.is_empty() {
+                        return true;
+                    }
                     let program = self.compiled.program(*rule, &all);
                     let act = program.map(|program| self.column(&program, columns.get(column)).act);
                     !matches!(act, Some(Act::Keep | Act::Mask(_)))
@@ -215,7 +274,17 @@ impl CsvEngine {
             .collect();
         let key = rules.iter().find_map(|rule| self.plan.rules.get(*rule)?.key.clone());
         let key = key.and_then(|key| columns.iter().position(|column| *column == key));
-        let header = Header { columns, gone, key, view: None };
+        let shows = gone.iter().any(|gone| !*gone);
+        let site = self.compiled.sites.first().map(|site| &site.decide);
+        let (always, slots) = match site {
+            Some(Decide::Always(rule)) => {
+                let all: Vec<usize> = (0..self.grants(*rule)).collect();
+                (self.compiled.program(*rule, &all), Vec::new())
+            }
+            Some(Decide::Probe(probe)) => (None, slots_of(probe)),
+            Some(Decide::Never | Decide::Pair(_)) | None => (None, Vec::new()),
+        };
+        let header = Header { columns, gone, key, shows, always, slots, view: None };
         self.note_unknown(&header, &rules);
         header
     }
@@ -242,7 +311,7 @@ impl CsvEngine {
             let declared = |rule: &usize| {
                 let program = compiled.program(*rule, &[]);
                 program.is_some_and(|program| {
-                    let state = program.shape.follow(ROOT, column).unwrap_or(FORBIDDEN);
+                    let state = program.follow(column);
                     program.node(state).declared || self.through(&program, column).is_some()
                 })
             };
@@ -253,7 +322,7 @@ impl CsvEngine {
     }
 
     fn write_header(&mut self, header: &Header, row: &Row<'_>, out: &mut impl Output) {
-        if header.gone.iter().all(|gone| *gone) {
+        if !header.shows {
             return;
         }
         let acts: Vec<Option<Act>> =
@@ -277,33 +346,31 @@ impl CsvEngine {
             self.tally.key(&text, self.plan.bounds.keys);
             self.scratch = text;
         }
-        let known = header.view.take().filter(|(known, _)| Arc::ptr_eq(known, &program));
-        let (program, view) = known.unwrap_or_else(|| {
-            let view = header.columns.iter().map(|path| self.column(&program, Some(path))).collect();
-            (program, view)
+        let known = header.view.take().filter(|view| Arc::ptr_eq(&view.program, &program));
+        let view = known.unwrap_or_else(|| {
+            let columns: Vec<Column> =
+                header.columns.iter().map(|path| self.column(&program, Some(path))).collect();
+            let act = |(column, gone): (&Column, &bool)| if *gone { None } else { Some(column.act) };
+            let acts = columns.iter().zip(&header.gone).map(act).collect();
+            View { program, columns, acts }
         });
-        for column in &view {
+        for column in &view.columns {
             self.tally.field(column.field, column.counts);
         }
-        if header.gone.iter().any(|gone| !*gone) {
-            let act = |(column, gone): (&Column, &bool)| if *gone { None } else { Some(column.act) };
-            let acts: Vec<Option<Act>> = view.iter().zip(&header.gone).map(act).collect();
-            self.write_row(row, &acts, out);
+        if header.shows {
+            self.write_row(row, &view.acts, out);
         }
-        header.view = Some((program, view));
+        header.view = Some(view);
     }
 
     /// The program for a row; `None`: it is not released.
     fn judge(&self, header: &Header, row: &Row<'_>) -> Option<Arc<Program>> {
         match &self.compiled.sites.first()?.decide {
-            Decide::Always(rule) => {
-                let all: Vec<usize> = (0..self.grants(*rule)).collect();
-                self.compiled.program(*rule, &all)
-            }
+            Decide::Always(_) => header.always.clone(),
             Decide::Probe(probe) => {
-                let slots = slots_of(probe);
-                let slot =
-                    |number: u32| self.slot(header, row, slots.get(number as usize).and_then(Option::as_ref));
+                let slot = |number: u32| {
+                    self.slot(header, row, header.slots.get(number as usize).and_then(Option::as_ref))
+                };
                 let rule = match &probe.which {
                     Which::Fixed(rule) => rule,
                     Which::ByType(cases) => match slot(0) {
@@ -333,8 +400,7 @@ impl CsvEngine {
     /// decide.
     fn column(&self, program: &Arc<Program>, path: Option<&Path>) -> Column {
         let found = path.and_then(|path| {
-            self.through(program, path)
-                .or_else(|| Some((Arc::clone(program), program.shape.follow(ROOT, path)?)))
+            self.through(program, path).or_else(|| Some((Arc::clone(program), program.follow(path))))
         });
         let (program, state) = found.unwrap_or_else(|| (Arc::clone(program), FORBIDDEN));
         let node = program.node(state);
@@ -344,9 +410,12 @@ impl CsvEngine {
 
     fn through(&self, program: &Arc<Program>, path: &Path) -> Option<(Arc<Program>, StateId)> {
         let (mut program, mut state, mut crossed) = (Arc::clone(program), ROOT, false);
+        // Behind the last step: a text that stands where the record should.
+        let mut at_record = false;
         for step in path.steps() {
             let Step::Name(name) = step else { return None };
             state = program.member(state, name.as_bytes());
+            at_record = false;
             if let Act::Record(site) = program.node(state).object {
                 let rule = match &self.compiled.sites.get(site as usize)?.decide {
                     Decide::Always(rule) => *rule,
@@ -361,9 +430,10 @@ impl CsvEngine {
                     .map(|(n, _)| n)
                     .collect();
                 (program, state, crossed) = (self.compiled.program(rule, &always)?, ROOT, true);
+                at_record = true;
             }
         }
-        crossed.then_some((program, state))
+        (crossed && !at_record).then_some((program, state))
     }
 
     // === writing ===
@@ -431,30 +501,29 @@ impl CsvEngine {
                 }
                 text
             }
-            Act::Mask(mask) => self.masked(mask, &cell.text(row.line)),
-            _ => String::new(),
+            Act::Mask(mask) => {
+                self.mask(mask, &cell.text(row.line));
+                Cow::Borrowed(self.masked.as_str())
+            }
+            _ => Cow::Borrowed(""),
         };
         let neutral = self.csv.neutralise_formulas && row::is_formula(&text);
-        let text = if neutral { format!("'{text}") } else { text };
+        let text = if neutral { Cow::Owned(format!("'{text}")) } else { text };
         row::write(&text, self.csv.delimiter, &mut self.scratch);
         true
     }
 
-    fn masked(&self, mask: u32, text: &str) -> String {
+    /// What a mask makes of a text goes to `masked`.
+    fn mask(&mut self, mask: u32, text: &str) {
+        self.masked.clear();
         let Some(mask) = self.compiled.masks.get(mask).filter(|_| text.len() <= self.plan.bounds.value_bytes)
         else {
-            return String::new();
+            return;
         };
         let is_number = || serde_json::from_str::<serde_json::Number>(text).is_ok();
-        let masked = match mask.apply(Scalar::Text(text)) {
-            // A cell has no type: what reads as a number may be masked as one.
-            Masked::Null if is_number() => mask.apply(Scalar::Number(text)),
-            masked => masked,
-        };
-        match masked {
-            Masked::Null => String::new(),
-            Masked::Bool(value) => value.to_string(),
-            Masked::Number(text) | Masked::Text(text) => text,
+        // A cell has no type: what reads as a number may be masked as one.
+        if mask.write(Scalar::Text(text), &mut self.masked) == Form::Null && is_number() {
+            mask.write(Scalar::Number(text), &mut self.masked);
         }
     }
 }

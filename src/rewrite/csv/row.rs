@@ -1,6 +1,8 @@
 //! One row of separated values (RFC 4180), read strictly: a quote opens a value only at its start and closes it only
 //! before a delimiter or the end. What two readers could take apart differently is refused.
 
+use std::borrow::Cow;
+
 use super::super::plan::CutReason;
 
 /// A value's place in its row.
@@ -69,11 +71,11 @@ impl Cell {
     }
 
     /// The value: without quotes.
-    pub(crate) fn text(&self, row: &[u8]) -> String {
+    pub(crate) fn text<'r>(&self, row: &'r [u8]) -> Cow<'r, str> {
         let raw = self.raw(row);
         let inner = if self.quoted { raw.get(1..raw.len() - 1).unwrap_or_default() } else { raw };
         let text = String::from_utf8_lossy(inner);
-        if self.doubled { text.replace("\"\"", "\"") } else { text.into_owned() }
+        if self.doubled { text.replace("\"\"", "\"").into() } else { text }
     }
 
     /// The first byte of the value.
@@ -113,7 +115,7 @@ mod tests {
     fn texts(row: &str) -> Result<Vec<String>, CutReason> {
         let mut cells = Vec::new();
         split(row.as_bytes(), b',', &mut cells)?;
-        Ok(cells.iter().map(|cell| cell.text(row.as_bytes())).collect())
+        Ok(cells.iter().map(|cell| cell.text(row.as_bytes()).into_owned()).collect())
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use super::super::output::Output;
 use super::super::plan::{Cut, CutReason};
 use super::emit;
-use super::lexer::{Lex, NumberState, StringState, is_blank, is_plain_text};
+use super::index::BLANKS_KEPT;
+use super::lexer::{Lex, NumberState, StringState, is_blank, plain_length};
 use super::machine::{Flow, Framing, Kind, Machine, Step};
 
-/// Longest run of blanks that is kept in containers that are filtered; the rest of a longer run goes.
-pub(crate) const BLANKS_KEPT: usize = 1024;
 /// ASCII record separator (RFC 7464).
 const RECORD_SEPARATOR: u8 = 0x1E;
 
@@ -283,8 +282,7 @@ impl Machine {
     fn in_text(&mut self, slice: &[u8], out: &mut impl Output) -> Step {
         while self.pos < self.end {
             if self.string.is_plain() {
-                let rest = slice.get(self.pos..self.end).unwrap_or_default();
-                self.pos += rest.iter().position(|byte| !is_plain_text(*byte)).unwrap_or(rest.len());
+                self.pos += plain_length(slice.get(self.pos..self.end).unwrap_or_default());
             }
             let Some(byte) = slice.get(self.pos).copied().filter(|_| self.pos < self.end) else { break };
             let ends = self.string.take(byte)?;

@@ -12,10 +12,9 @@ use super::super::output::Output;
 use super::super::path::Path;
 use super::machine::{Flow, Kind, Machine, Role, Step};
 use super::text::decode_text;
-use super::value;
 
 /// A record being read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Hold {
     site: u32,
     /// Where it starts in the slice; 0 once it goes over a seam.
@@ -51,6 +50,25 @@ pub(crate) enum Forced {
 }
 
 impl Hold {
+    /// A deciding value stands at a state, from and to these offsets of the answer.
+    pub(crate) fn note(&mut self, program: &Program, state: StateId, place: [u64; 2]) {
+        let [from, to] = place.map(|at| usize::try_from(at - self.offset).unwrap_or(usize::MAX));
+        for slot in program.shape.state(state).into_iter().flat_map(|state| state.slots()) {
+            if let Some(found) = self.found.get_mut(slot as usize) {
+                *found = if *found == Found::Missing { Found::At(from, to) } else { Found::Ambiguous };
+            }
+        }
+    }
+
+    /// The deciding values as they stand: `None` inside for one that is missing, nothing at all if one is ambiguous.
+    fn values<'r>(&self, record: &'r [u8]) -> impl Iterator<Item = Option<Option<&'r [u8]>>> {
+        self.found.iter().map(|found| match found {
+            Found::Missing => Some(None),
+            Found::At(from, to) => record.get(*from..*to).map(Some),
+            Found::Ambiguous => None,
+        })
+    }
+
     /// A member of the probed record is reached; a second time, its values are ambiguous.
     pub(crate) fn visit(&mut self, state: StateId, compiled: &Compiled) {
         let under = match compiled.sites.get(self.site as usize).map(|site| &site.decide) {
@@ -165,16 +183,14 @@ impl Machine {
         out: &mut impl Output,
     ) {
         self.set_aside(slice, out);
-        self.hold = Some(Hold {
-            site,
-            start: self.pos,
-            offset: self.base + self.pos as u64,
-            split: false,
-            child: self.child,
-            reading: Vec::new(),
-            found: vec![Found::Missing; slots],
-            visited: vec![false; program.nodes.len()],
-        });
+        let mut hold = std::mem::take(&mut self.spare);
+        hold.reading.clear();
+        hold.found.clear();
+        hold.found.resize(slots, Found::Missing);
+        hold.visited.clear();
+        hold.visited.resize(program.nodes.len(), false);
+        let offset = self.base + self.pos as u64;
+        self.hold = Some(Hold { site, start: self.pos, offset, split: false, child: self.child, ..hold });
         self.end = self.limit(slice);
         self.programs.push(Arc::clone(program));
         self.push_silent(kind, Role::Probe, ROOT);
@@ -215,13 +231,7 @@ impl Machine {
         let (depth, at) = (self.kinds.len(), self.base + self.pos as u64);
         let (Some(hold), Some(program)) = (&mut self.hold, self.programs.last()) else { return };
         let Some((_, state, from)) = hold.reading.pop_if(|(open, ..)| *open == depth) else { return };
-        let index = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-        let place = Found::At(index(from), index(at - hold.offset));
-        for mark in program.shape.state(state).into_iter().flat_map(|state| state.slots()) {
-            if let Some(found) = hold.found.get_mut(mark as usize) {
-                *found = if *found == Found::Missing { place } else { Found::Ambiguous };
-            }
-        }
+        hold.note(program, state, [hold.offset + from, at]);
     }
 
     // === the decision ===
@@ -241,7 +251,7 @@ impl Machine {
             held.extend_from_slice(slice.get(..self.pos).unwrap_or_default());
         }
         let record = if hold.split { &held } else { slice.get(hold.start..self.pos).unwrap_or_default() };
-        self.forced = self.judge(&hold, record);
+        self.forced = self.judged(&hold, record);
         let end = self.pos;
         match (self.forced.is_some(), hold.split) {
             (false, _) => {
@@ -265,7 +275,31 @@ impl Machine {
         }
         held.clear();
         self.held = held;
+        self.spare = hold;
         Ok(())
+    }
+
+    /// What was decided about a record with the same deciding values, or else what is decided now.
+    fn judged(&mut self, hold: &Hold, record: &[u8]) -> Option<Forced> {
+        let probe = matches!(
+            self.compiled.sites.get(hold.site as usize).map(|site| &site.decide),
+            Some(Decide::Probe(_))
+        );
+        if !probe || !self.verdicts.ask(hold.site, hold.values(record)) {
+            return self.judge(hold, record);
+        }
+        let program = match self.verdicts.known() {
+            Some(program) => program,
+            None => {
+                let program = match self.judge(hold, record) {
+                    Some(Forced::Record(program, _)) => Some(program),
+                    _ => None,
+                };
+                self.verdicts.learn(program.clone());
+                program
+            }
+        };
+        program.map(|program| Forced::Record(program, hold.site))
     }
 
     fn again(&mut self, from: usize) {
@@ -279,7 +313,7 @@ impl Machine {
         let limit = self.plan.bounds.value_bytes;
         let slot = |slot: u32| match hold.found.get(slot as usize) {
             Some(Found::At(from, to)) => {
-                record.get(*from..*to).map_or(Slot::Ambiguous, |raw| value::slot(raw, limit))
+                record.get(*from..*to).map_or(Slot::Ambiguous, |raw| Slot::read(raw, limit))
             }
             Some(Found::Missing) => Slot::Missing,
             Some(Found::Ambiguous) | None => Slot::Ambiguous,
@@ -314,10 +348,8 @@ impl Machine {
         let program = Arc::clone(self.programs.last()?);
         let mut state = program.member(ROOT, name.as_bytes());
         if !program.node(state).declared {
-            if let Some(longer) =
-                Path::parse_field(name).ok().and_then(|path| program.shape.follow(ROOT, &path))
-                && program.node(longer).declared
-            {
+            let longer = Path::parse_field(name).ok().map(|path| program.follow(&path));
+            if let Some(longer) = longer.filter(|to| *to == FORBIDDEN || program.node(*to).declared) {
                 state = longer;
             } else {
                 self.tally.unknown(&Path::default(), Some(name.as_bytes()));

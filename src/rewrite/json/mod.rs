@@ -9,19 +9,23 @@
 //! memory: of a run of more than 1024 blanks between tokens of a container that is filtered, the first 1024 stay.
 
 mod ahead;
+mod containers;
 mod drive;
 mod embed;
 mod emit;
 mod hold;
+mod index;
 mod lexer;
 mod machine;
+mod members;
 mod routes;
-mod scan;
+mod skip;
 mod tally;
 mod text;
-mod value;
+mod values;
+mod verdicts;
 
 pub(crate) use machine::{Framing, Machine};
 pub(crate) use tally::Tally;
+#[cfg(any(test, fuzzing))]
 pub(crate) use text::{decode_text as text, encode, mask};
-pub(crate) use value::slot;

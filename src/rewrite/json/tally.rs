@@ -7,6 +7,10 @@ use super::super::counts::{Counts, FieldCount};
 use super::super::path::{Path, Step};
 use super::super::plan::RewritePlan;
 
+/// Counters of one field.
+const COUNTERS: usize = 3;
+/// Counts nothing.
+pub(crate) const NO_COUNTER: u32 = u32::MAX;
 /// Most unknown names that are kept.
 const MAX_UNKNOWN: usize = 32;
 /// Longest unknown name that is kept, in characters.
@@ -18,8 +22,8 @@ const MAX_KEY_BYTES: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) counts: Counts,
-    /// By field: shown, masked, hidden.
-    fields: Vec<[u64; 3]>,
+    /// Three for each field: shown, masked, hidden.
+    fields: Vec<u64>,
     /// By rule and grant: whether it applied to a released record.
     applied: Vec<Vec<bool>>,
 }
@@ -28,25 +32,33 @@ impl Tally {
     pub(crate) fn new(plan: &RewritePlan, compiled: &Compiled) -> Self {
         Self {
             counts: Counts::default(),
-            fields: vec![[0; 3]; compiled.fields.len()],
+            fields: vec![0; compiled.fields.len() * COUNTERS],
             applied: plan.rules.iter().map(|rule| vec![false; rule.grants.len()]).collect(),
+        }
+    }
+
+    /// The counter of a field.
+    pub(crate) fn counter(field: u32, counted: Counted) -> u32 {
+        let which = match counted {
+            Counted::Shown => 0,
+            Counted::Masked => 1,
+            Counted::Hidden => 2,
+            Counted::No => return NO_COUNTER,
+        };
+        if field == NO_FIELD { NO_COUNTER } else { field * COUNTERS as u32 + which }
+    }
+
+    /// Counts one up.
+    #[inline(always)]
+    pub(crate) fn up(&mut self, counter: u32) {
+        if let Some(counter) = self.fields.get_mut(counter as usize) {
+            *counter += 1;
         }
     }
 
     #[inline]
     pub(crate) fn field(&mut self, field: u32, counted: Counted) {
-        let which = match counted {
-            Counted::Shown => 0,
-            Counted::Masked => 1,
-            Counted::Hidden => 2,
-            Counted::No => return,
-        };
-        if field != NO_FIELD
-            && let Some(counter) =
-                self.fields.get_mut(field as usize).and_then(|counters| counters.get_mut(which))
-        {
-            *counter += 1;
-        }
+        self.up(Self::counter(field, counted));
     }
 
     pub(crate) fn applied(&mut self, rule: Option<usize>, grants: &[usize]) {
@@ -84,7 +96,9 @@ impl Tally {
 
     /// Brings the named counts up to date.
     pub(crate) fn settle(&mut self, plan: &RewritePlan, compiled: &Compiled) {
-        for (name, [shown, masked, hidden]) in compiled.fields.iter().zip(&self.fields) {
+        for (name, [shown, masked, hidden]) in
+            compiled.fields.iter().zip(self.fields.as_chunks::<COUNTERS>().0)
+        {
             if shown + masked + hidden > 0 {
                 let count = FieldCount { shown: *shown, masked: *masked, hidden: *hidden };
                 self.counts.fields.insert(Arc::clone(name), count);

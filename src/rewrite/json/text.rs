@@ -111,6 +111,7 @@ pub(crate) fn mask(mask: &Mask, raw: &[u8], into: &mut String) {
     };
     match form {
         Form::Text => close(from, into),
+        Form::Pieces => into.push('"'),
         Form::Bare => drop(into.remove(from)),
         Form::Null => {
             into.truncate(from);
@@ -123,7 +124,9 @@ fn masked_text(mask: &Mask, raw: &[u8], into: &mut String) -> Form {
     if memchr::memchr(b'\\', raw).is_none() {
         return std::str::from_utf8(raw).map_or(Form::Null, |text| mask.write(Scalar::Text(text), into));
     }
-    decode_text(raw).map_or(Form::Null, |text| mask.write(Scalar::Text(&text), into))
+    let form = decode_text(raw).map_or(Form::Null, |text| mask.write(Scalar::Text(&text), into));
+    // What was escaped may have to be again.
+    if form == Form::Pieces { Form::Text } else { form }
 }
 
 #[cfg(test)]

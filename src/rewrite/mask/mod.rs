@@ -66,6 +66,9 @@ pub(crate) enum Form {
     Null,
     /// A text, decoded.
     Text,
+    /// A text of pieces of the value and characters that JSON need not escape: where the value needed no escapes,
+    /// neither does this.
+    Pieces,
     /// A number or truth value, as JSON text.
     Bare,
 }
@@ -157,7 +160,10 @@ impl Mask {
         match (&self.method, value) {
             (Method::Stars, Scalar::Text(_)) => into.push_str(STARS),
             (Method::Email(email), Scalar::Text(text)) => email.write(text, into),
-            (Method::Keep(keep), Scalar::Text(text)) => keep.write(text, into),
+            (Method::Keep(keep), Scalar::Text(text)) => {
+                keep.write(text, into);
+                return if keep.fills_plainly() { Form::Pieces } else { Form::Text };
+            }
             _ => match self.apply(value) {
                 Masked::Null => return Form::Null,
                 Masked::Text(text) => into.push_str(&text),
@@ -171,7 +177,7 @@ impl Mask {
                 }
             },
         }
-        Form::Text
+        if matches!(self.method, Method::Stars | Method::Email(_)) { Form::Pieces } else { Form::Text }
     }
 
     /// The value that `masked` stands for: only format-preserving encryption can be undone. `None` for everything

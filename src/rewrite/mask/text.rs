@@ -36,6 +36,11 @@ impl Keep {
         into.push_str(text.get(byte(hidden.end)..).unwrap_or_default());
     }
 
+    /// Whether the fill stands in JSON as it is.
+    pub(super) fn fills_plainly(&self) -> bool {
+        self.fill >= ' ' && !matches!(self.fill, '"' | '\\')
+    }
+
     /// All that is hidden is fill. The empty text is left as it is and so never stands for anything.
     pub(super) fn could_have_written(&self, text: &str) -> bool {
         let hidden = self.hidden(text);

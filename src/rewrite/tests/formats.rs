@@ -79,7 +79,7 @@ fn csv_that_deciding_columns_repeat_releases_nothing() {
 }
 
 #[test]
-fn formulas_get_an_apostrophe_where_the_plan_says_so() {
+fn e12_formulas_get_an_apostrophe_where_the_plan_says_so() {
     let plan = customers(csv(true));
     assert_eq!(
         out(&plan, "id,Phone Number,region\n=1+1,-5,east\n\"@a,\"\"b\",+86138,east\n"),

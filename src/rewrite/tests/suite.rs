@@ -1,6 +1,12 @@
-//! The JSON parsing suite, where it is at hand: next to the repository, in `shared/suites/JSONTestSuite`.
+//! The JSON parsing suite and the JSONPath compliance suite, where they are at hand: next to the repository, in
+//! `shared/suites`.
 
-use super::super::{Format, Layout, Records};
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::trial::paths;
+use super::super::{Format, Layout, Path, Records, Step};
 use super::support::{feed, no_params, path, plan};
 
 #[test]
@@ -35,3 +41,56 @@ fn the_parsing_suite_passes_whole_and_byte_by_byte() {
     }
     assert!(seen > 300, "{seen} files");
 }
+
+/// What the suite has and a stream cannot follow is refused, for one of the reasons that `docs/policy.md` lists;
+/// everything else leads where the suite says.
+#[test]
+fn the_jsonpath_suite_leads_where_it_says_or_is_refused_for_a_stated_reason() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/suites/jsonpath-cts/cts.json");
+    let Ok(text) = std::fs::read_to_string(file) else {
+        println!("skipped: {file} is not there");
+        return;
+    };
+    let suite: Value = serde_json::from_str(&text).expect("suite");
+    let (mut led, mut refused) = (0, 0);
+    for test in suite["tests"].as_array().expect("tests") {
+        let selector = test["selector"].as_str().expect("selector");
+        let parsed = Path::parse_jsonpath(selector);
+        if test["invalid_selector"] == true {
+            assert!(parsed.is_err(), "{selector:?} is invalid and was read as {parsed:?}");
+            continue;
+        }
+        match parsed {
+            Ok(path) => {
+                // `[*]` is for arrays only here; the suite has it for both.
+                let any = |step: &Step| if *step == Step::Elements { Step::Any } else { step.clone() };
+                let path = Path(path.steps().iter().map(any).collect());
+                let (one, several) = (&test["result_paths"], &test["results_paths"]);
+                let expected = if one.is_array() { one } else { &several[0] };
+                let expected = expected.as_array().expect(selector).iter();
+                let expected: BTreeSet<&str> = expected.map(|path| path.as_str().expect("path")).collect();
+                let found = paths::found(&path, &test["document"]);
+                assert_eq!(
+                    found.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+                    expected,
+                    "{selector:?}"
+                );
+                led += 1;
+            }
+            Err(error) => {
+                let stated = REFUSED.iter().any(|reason| error.message.contains(reason));
+                assert!(stated, "{selector:?}: {}", error.message);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((led, refused), (119, 337), "the page `docs/fail-closed.md` says what is refused");
+}
+
+const REFUSED: [&str; 5] = [
+    "filters are not supported",
+    "several selectors in one",
+    "negative indexes",
+    "the step of a slice must be at least 1",
+    "blank ",
+];

@@ -1,22 +1,12 @@
-//! Plans in few words, and a rewriter fed in pieces.
+//! Plans in few words.
 
 use std::sync::Arc;
 
 use super::super::condition::{ParamTable, Params, Predicate, Value};
+pub(super) use super::super::trial::{Given, feed, path, same};
 use super::super::{
-    Access, Bounds, Counts, Cut, Format, Grant, Layout, Path, RecordRule, Records, RewritePlan, Rewriter,
-    RuleId, RuleRef, Selector,
+    Access, Bounds, Format, Grant, Layout, RecordRule, Records, RewritePlan, RuleId, RuleRef, Selector,
 };
-
-pub(super) fn path(text: &str) -> Path {
-    if text.starts_with('$') {
-        Path::parse_jsonpath(text).expect(text)
-    } else if text.is_empty() {
-        Path::default()
-    } else {
-        Path::parse_field(text).expect(text)
-    }
-}
 
 /// A selector whose rank is the length of its path.
 pub(super) fn select(place: &str, access: Access) -> Selector {
@@ -89,31 +79,6 @@ pub(super) fn no_params() -> Params {
     Vec::<Option<Value>>::new().into()
 }
 
-/// What a rewriter gave.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Given {
-    pub(super) out: String,
-    pub(super) result: Result<(), Cut>,
-    pub(super) counts: Counts,
-}
-
-/// Feeds `input` cut at `cuts`.
-pub(super) fn feed(plan: &Arc<RewritePlan>, params: &Params, input: &[u8], cuts: &[usize]) -> Given {
-    let mut rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(params));
-    let mut out = Vec::new();
-    let mut run = || {
-        let mut from = 0;
-        for to in cuts.iter().copied().chain([input.len()]) {
-            rewriter.push(&input[from..to], &mut out)?;
-            from = to;
-        }
-        rewriter.finish(&mut out)
-    };
-    let result = run();
-    let counts = rewriter.settle().clone();
-    Given { out: String::from_utf8_lossy(&out).into_owned(), result, counts }
-}
-
 /// Feeds `input` whole, byte by byte and in two pieces at every place; the output must be the same.
 pub(super) fn rewrite(plan: &Arc<RewritePlan>, params: &Params, input: &str) -> Given {
     let whole = feed(plan, params, input.as_bytes(), &[]);
@@ -125,30 +90,6 @@ pub(super) fn rewrite(plan: &Arc<RewritePlan>, params: &Params, input: &str) -> 
         }
     }
     whole
-}
-
-/// Cuts give the same output; where the answer is cut, what came before may differ in length only.
-pub(super) fn same(whole: &Given, pieces: &Given, input: &str, cuts: &[usize]) {
-    if whole.result.is_ok() {
-        let shown: String = input.chars().take(400).collect();
-        let few = cuts.get(..cuts.len().min(40));
-        let first = whole.out.bytes().zip(pieces.out.bytes()).position(|(a, b)| a != b);
-        let around = |text: &str| -> String {
-            text.chars().take(first.unwrap_or(0) + 40).skip(first.unwrap_or(0).saturating_sub(40)).collect()
-        };
-        assert!(
-            whole.out == pieces.out,
-            "{shown} cut at {few:?}: at {first:?} {} or {}",
-            around(&whole.out),
-            around(&pieces.out)
-        );
-        assert_eq!(whole.result, pieces.result, "{shown} cut at {few:?}");
-        assert_eq!(whole.counts, pieces.counts, "{shown} cut at {few:?}");
-    } else {
-        assert_eq!(whole.result, pieces.result, "{input} cut at {cuts:?}");
-        let prefix = whole.out.starts_with(&pieces.out) || pieces.out.starts_with(&whole.out);
-        assert!(prefix, "{input} cut at {cuts:?}: {} and {}", whole.out, pieces.out);
-    }
 }
 
 pub(super) fn out(plan: &Arc<RewritePlan>, input: &str) -> String {

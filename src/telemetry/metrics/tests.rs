@@ -40,6 +40,10 @@ fn touch_everything(metrics: &Metrics) {
     metrics.upstream_answered("crm", Duration::from_millis(1));
     metrics.upstream_finished("crm", Duration::from_millis(2));
     metrics.upstream_failed("crm", UpstreamFailure::Timeout);
+    metrics.upstream_retried("crm", "connect");
+    metrics.upstream_credential("crm", true);
+    metrics.upstream_left_alone("crm");
+    metrics.upstream_load("crm", 1, 0, 2);
     metrics.policy_loaded("abc", "2026-03-01T08:00:00Z".parse().unwrap());
     metrics.policy_rejected();
     metrics.connection_refused("tls");

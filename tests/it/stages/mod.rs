@@ -14,7 +14,8 @@ use fieldgate::policy::{Denial, Loaded, MaskKeys, Plan, Purpose};
 use fieldgate::request::{self as narrowing, Refused, RequestBounds};
 use fieldgate::response::{self as screening, ClientFacts, Outcome, StreamError, Unscreenable};
 use fieldgate::rewrite::Counts;
-use fieldgate::upstream::{Credentials, Timeouts, Trust, UpstreamConfig, UpstreamError, Upstreams};
+use fieldgate::telemetry::Metrics;
+use fieldgate::upstream::{UpstreamConfig, UpstreamError, Upstreams};
 use http::Request;
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
@@ -64,20 +65,15 @@ impl Stages {
         let complaints = loaded.report.diagnostics().to_vec();
         let plan = loaded.plan.unwrap_or_else(|| panic!("{complaints:#?}"));
         let mut config = UpstreamConfig {
-            api: "crm".into(),
-            base: crm.url().parse().expect("a url"),
-            host: None,
-            trust: Trust::System,
             http2: false,
-            credentials: Credentials::None,
-            timeouts: Timeouts::default(),
             max_connections: 64,
             max_pending: 0,
             compression: true,
-            sniff_gzip: false,
+            ..UpstreamConfig::new("crm".into(), crm.url().parse().expect("a url"))
         };
         change(&mut config);
-        let upstreams = Upstreams::new([config], Arc::new(SystemClock::new())).expect("an upstream");
+        let upstreams = Upstreams::new([config], Arc::new(SystemClock::new()), &Arc::new(Metrics::new()))
+            .expect("an upstream");
         Self { plan, upstreams, crm, clock: SystemClock::new() }
     }
 

@@ -68,6 +68,58 @@ async fn lines_are_records() {
     assert_eq!((own.counts.released, own.counts.withheld), (1, 1));
 }
 
+/// J18 (D10): a charset that is declared is turned into UTF-8, whatever the coding and the framing.
+#[tokio::test]
+async fn declared_charsets_come_out_as_utf_8() {
+    let utf_16 = |to_bytes: fn(u16) -> [u8; 2]| ONE.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>();
+    let gbk = ONE.as_bytes().to_vec();
+    let name = gbk.windows(6).position(|window| window == "王芳".as_bytes()).unwrap();
+    let gbk = [&gbk[..name], b"\xcd\xf5\xb7\xbc", &gbk[name + 6..]].concat();
+    for (charset, body) in [
+        ("GBK", gbk.clone()),
+        ("gb18030", gbk),
+        ("utf-16le", utf_16(u16::to_le_bytes)),
+        ("UTF-16", utf_16(u16::to_be_bytes)),
+        ("utf-32be", ONE.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect()),
+    ] {
+        let line = format!("Content-Type: application/json; charset={charset}");
+        for framing in Framing::ALL {
+            for coding in [Coding::Identity, Coding::Gzip] {
+                let (body, header) = match coding {
+                    Coding::Identity => (body.clone(), "X-Plain: 1"),
+                    _ => (encoded(Coding::Gzip, &body), "Content-Encoding: gzip"),
+                };
+                let stages = answering(answer("200 OK", &[&line, header], &body, framing)).await;
+                let reader = stages.get("reader", "/customers/7").await.unwrap();
+                assert_eq!(
+                    reader.whole(),
+                    r#"{"data":{"id":7,"name":"王芳","owner_id":"li"}}"#,
+                    "{charset} {framing:?} {coding:?}"
+                );
+                assert_eq!(reader.header("content-type"), Some("application/json"));
+            }
+        }
+    }
+}
+
+/// J18: bytes that are not in the charset they are declared to be in.
+#[tokio::test]
+async fn a_charset_that_lies_is_refused() {
+    for (charset, body) in [
+        ("utf-16", ONE.as_bytes().to_vec()),
+        ("gbk", b"{\"data\":{\"name\":\"\xff\xff4711\"}}".to_vec()),
+        ("utf-16le", b"{\0\"\0\x00\xd8\"\0}\0".to_vec()),
+        ("utf-32", ONE.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+        ("utf-16be", ONE.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("utf-8", b"{\"data\":{\"name\":\"\xcd\xf5\"}}".to_vec()),
+    ] {
+        let line = format!("Content-Type: application/json; charset={charset}");
+        let stages = answering(answer("200 OK", &[&line], &body, Framing::Length)).await;
+        let refused = unscreenable(&stages, "/customers/7").await;
+        assert_eq!(refused.status(), StatusCode::BAD_GATEWAY, "{charset}: {refused}");
+    }
+}
+
 /// R08, R09, R10, R11, R12, J27: only what is stated to be the route's format is read.
 #[tokio::test]
 async fn other_types_are_refused_on_a_protected_route() {
@@ -79,7 +131,8 @@ async fn other_types_are_refused_on_a_protected_route() {
         "Content-Type: text/csv",
         "Content-Type: text/event-stream",
         "Content-Type: multipart/mixed; boundary=x",
-        "Content-Type: application/json; charset=utf-16",
+        "Content-Type: application/json; charset=utf-7",
+        "Content-Type: application/json; charset=utf-8; charset=gbk",
         "Content-Type: application/json\r\nContent-Type: text/html",
         "X-No: type",
     ] {

@@ -21,6 +21,7 @@ pub(crate) struct Setup {
     policy: String,
     listener: String,
     api: String,
+    audit: String,
     more: String,
     clock: Arc<dyn Clock>,
 }
@@ -97,6 +98,7 @@ impl Setup {
             policy: POLICY.to_owned(),
             listener: String::new(),
             api: String::new(),
+            audit: String::new(),
             more: String::new(),
             clock: Arc::new(SystemClock::new()),
         }
@@ -114,6 +116,12 @@ impl Setup {
         self
     }
 
+    /// Puts another policy in its place.
+    pub(crate) fn with_policy(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.policy);
+        self
+    }
+
     /// Adds to the listener, such as `tls: { … }`.
     pub(crate) fn listener(mut self, text: &str) -> Self {
         self.listener = format!(", {text}");
@@ -123,6 +131,12 @@ impl Setup {
     /// Adds to the api, such as `ca: …`.
     pub(crate) fn api(mut self, text: &str) -> Self {
         self.api = format!(", {text}");
+        self
+    }
+
+    /// Adds to the audit, such as `max_in_flight: …`.
+    pub(crate) fn audit(mut self, text: &str) -> Self {
+        self.audit = format!(", {text}");
         self
     }
 
@@ -153,7 +167,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let Self { upstream, listener, api, more, .. } = self;
+        let Self { upstream, listener, api, audit, more, .. } = self;
         format!(
             "
 listeners:
@@ -168,7 +182,7 @@ identity:
     - {{ id: finance, key: {{ file: finance }}, principal: wu.min, groups: [finance] }}
     - {{ id: nobody, key: {{ file: nobody }}, principal: nemo }}
 policies: policies
-audit: {{ dir: audit }}
+audit: {{ dir: audit{audit} }}
 {more}"
         )
     }

@@ -1,0 +1,124 @@
+use super::super::{Caller, admit, screen};
+use super::*;
+use crate::policy::{Loaded, MaskKeys, Purpose};
+
+const POLICY: &str = r#"
+labels: [public, contact, identity]
+masks: { ends: { keep: { first: 3, last: 4 } } }
+resources:
+  customer:
+    key: id
+    fields: { public: [id, owner, region], contact: [phone], identity: [id_card] }
+    relations: { "notes[*]": note }
+  note: { key: id, fields: { public: [id, by] } }
+apis:
+  crm:
+    routes:
+      - { match: GET /customers, action: list, resource: customer, records: "$.data[*]" }
+      - { match: GET /lines, action: list, resource: customer, format: ndjson }
+      - { match: GET /table, action: export, resource: customer, format: csv }
+roles:
+  sales:
+    permissions:
+      - { resource: customer, actions: [list, export], records: record.owner == principal.id, fields: { show: [public, identity, contact] } }
+      - { resource: customer, actions: [list, export], records: record.region == "east", fields: { show: [public], mask: { phone: ends } } }
+      - { resource: note, actions: [read], records: record.by == principal.id, fields: { show: [public] } }
+bindings: [{ role: sales, users: [ann] }]
+guards:
+  - { name: inside, on: { labels: [identity] }, require: principal.mfa }
+"#;
+
+const ANSWER: &str = r#"{"data":[
+  {"id":1,"owner":"ann","region":"west","phone":"13800138000","id_card":"x","odd":1,"notes":[{"id":7,"by":"ann"},{"id":8,"by":"bob"}]},
+  {"id":2,"owner":"bob","region":"east","phone":"13900139000","id_card":"y"},
+  {"id":3,"owner":"bob","region":"west","phone":"13700137000"}]}"#;
+
+fn explained(line: &str, answer: &str) -> (Result<Vec<RecordVerdict>, Unexplained>, Vec<u8>) {
+    let policy = Loaded::from_texts(&[("p.yaml", POLICY)], &MaskKeys::Assumed, Purpose::Check);
+    let Some(plan) = &policy.plan else { panic!("{}", policy.report.to_text(false)) };
+    let caller = Caller {
+        id: "ann".into(),
+        groups: Vec::new(),
+        roles: Vec::new(),
+        claims: serde_json::Map::new(),
+        name: None,
+        ip: [127, 0, 0, 1].into(),
+        mfa: false,
+    };
+    let (method, target) = line.split_once(' ').unwrap();
+    let request = http::Request::builder().method(method).uri(target).body(bytes::Bytes::new()).unwrap();
+    let now = "2026-11-20T04:00:00Z".parse().unwrap();
+    let permit = admit(plan, &caller.principal(), request, None, now).unwrap();
+    let served = screen(&permit, http::StatusCode::OK, answer.as_bytes()).body.unwrap_or_default();
+    (verdicts(plan, &permit, answer.as_bytes()), served)
+}
+
+/// `path outcome by`, a line for each value.
+fn lines(record: &RecordVerdict) -> Vec<String> {
+    let by = |field: &FieldVerdict| {
+        let by: Vec<_> =
+            field.by.iter().map(|(name, _)| name.trim_start_matches("roles.sales.").to_owned()).collect();
+        by.join("+")
+    };
+    record.fields.iter().map(|field| format!("{} {:?} {}", field.path, field.outcome, by(field))).collect()
+}
+
+#[test]
+fn every_value_is_explained_by_what_decided_it() {
+    let (found, _) = explained("GET /customers", ANSWER);
+    let found = found.unwrap();
+    assert_eq!(
+        lines(&found[0]),
+        [
+            "id Shown permissions[0]",
+            "owner Shown permissions[0]",
+            "region Shown permissions[0]",
+            "phone Shown permissions[0]",
+            "id_card Guarded guards.inside",
+            "odd Unlabelled ",
+        ]
+    );
+    assert_eq!(found[0].permissions.iter().map(|p| p.applies).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(found[0].fields[0].by[0].1.as_deref(), Some("p.yaml:19"));
+    assert_eq!(lines(&found[1])[3], "phone Masked(\"ends\") permissions[1]");
+    assert!(found[1].released && !found[2].released);
+    assert_eq!(lines(&found[2])[3], "phone NotGiven permissions[0]+permissions[1]");
+    let notes: Vec<_> = found[0].related.iter().map(|note| (note.place.as_str(), note.released)).collect();
+    assert_eq!(notes, [("$.data[0].notes[0]", true), ("$.data[0].notes[1]", false)]);
+}
+
+/// What is said is what is served: every value that is shown or masked is there, and no other.
+#[test]
+fn what_is_explained_is_what_is_served() {
+    let (found, served) = explained("GET /customers", ANSWER);
+    let served: Value = serde_json::from_slice(&served).unwrap();
+    let released: Vec<_> = found.unwrap().into_iter().filter(|record| record.released).collect();
+    assert_eq!(served["data"].as_array().unwrap().len(), released.len());
+    for (record, served) in released.iter().zip(served["data"].as_array().unwrap()) {
+        for field in &record.fields {
+            let passes = matches!(field.outcome, Outcome::Shown | Outcome::Masked(_));
+            assert_eq!(served.get(&field.path).is_some(), passes, "{field:?} in {served}");
+        }
+        let notes = served["notes"].as_array().map_or(0, Vec::len);
+        assert_eq!(notes, record.related.iter().filter(|note| note.released).count());
+    }
+}
+
+#[test]
+fn lines_are_records_and_tables_are_not_explained() {
+    let (found, _) = explained("GET /lines", "{\"id\":1,\"owner\":\"ann\"}\n\n{\"id\":2}\n");
+    let found: Vec<_> = found.unwrap().into_iter().map(|record| (record.place, record.released)).collect();
+    assert_eq!(found, [("line 1".to_owned(), true), ("line 2".to_owned(), false)]);
+    assert_eq!(explained("GET /table", "id,owner\n1,ann\n").0.unwrap_err(), Unexplained::Format);
+}
+
+#[test]
+fn hostile_answers_are_refused_not_followed() {
+    assert!(matches!(explained("GET /customers", "{\"data\":[").0, Err(Unexplained::NotJson(_))));
+    let many = format!("{{\"data\":[{}1]}}", "{},".repeat(MOST_RECORDS));
+    assert_eq!(explained("GET /customers", &many).0.unwrap_err(), Unexplained::TooMany);
+    let deep = format!("{{\"data\":[{{\"id\":{}1{}}}]}}", "[".repeat(100), "]".repeat(100));
+    assert_eq!(explained("GET /customers", &deep).0.unwrap().len(), 1);
+    assert_eq!(explained("GET /customers", r#"{"data":[1,null,"x"]}"#).0.unwrap().len(), 0);
+    assert_eq!(explained("GET /customers", r#"{"data":5}"#).0.unwrap().len(), 0);
+}

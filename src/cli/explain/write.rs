@@ -1,0 +1,89 @@
+//! Explanations for people.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::analysis::{Explanation, FieldExplanation, FieldVerdict, Outcome, RecordVerdict};
+
+/// What the policy could give, whatever the records hold.
+pub(super) fn policy(explanation: &Explanation, out: &mut impl io::Write) -> io::Result<()> {
+    writeln!(out, "{}", explanation.route)?;
+    let roles: Vec<_> = explanation.roles.iter().map(AsRef::as_ref).collect();
+    writeln!(out, "roles: {}", roles.join(", "))?;
+    writeln!(out, "considered:")?;
+    for (name, place) in &explanation.considered {
+        writeln!(out, "  {name}{}", in_brackets(place.as_ref()))?;
+    }
+    let width = explanation.fields.iter().map(|field| field.name.chars().count()).max().unwrap_or(0);
+    for field in &explanation.fields {
+        for (index, line) in lines(field).iter().enumerate() {
+            let name = if index == 0 { field.name.as_str() } else { "" };
+            writeln!(out, "  {name:width$}  {line}")?;
+        }
+    }
+    Ok(())
+}
+
+fn lines(field: &FieldExplanation) -> Vec<String> {
+    if field.guarded {
+        return vec!["hidden by a guard".to_owned()];
+    }
+    if field.reasons.is_empty() {
+        return vec!["hidden: no permission releases it".to_owned()];
+    }
+    let reasons = field.reasons.iter().map(|reason| {
+        let records = reason.records.as_ref().map_or_else(String::new, |records| format!(" where {records}"));
+        format!("{} by {}{}{records}", reason.gives, reason.permission, in_brackets(reason.place.as_ref()))
+    });
+    reasons.collect()
+}
+
+/// What became of every record and value of one answer.
+pub(super) fn records(records: &[RecordVerdict], out: &mut impl io::Write) -> io::Result<()> {
+    if records.is_empty() {
+        writeln!(out, "\nthe answer holds no records")?;
+    }
+    records.iter().try_for_each(|found| record(found, out))
+}
+
+fn record(record: &RecordVerdict, out: &mut impl io::Write) -> io::Result<()> {
+    let fate = if record.released { "released" } else { "not released: no permission applies to it" };
+    writeln!(out, "\n{} `{}`: {fate}", plain(&record.place), record.resource)?;
+    for permission in &record.permissions {
+        let records = permission.records.as_ref().map_or_else(String::new, |text| format!(" where {text}"));
+        let applies = if permission.applies { "applies" } else { "not met" };
+        writeln!(out, "  {applies}  {}{}{records}", permission.name, in_brackets(permission.place.as_ref()))?;
+    }
+    if record.released {
+        let width = record.fields.iter().map(|field| plain(&field.path).chars().count()).max().unwrap_or(0);
+        for field in &record.fields {
+            writeln!(out, "    {:width$}  {}", plain(&field.path), verdict(field))?;
+        }
+    }
+    record.related.iter().try_for_each(|related| self::record(related, out))
+}
+
+fn verdict(field: &FieldVerdict) -> String {
+    let by: Vec<_> =
+        field.by.iter().map(|(name, place)| format!("{name}{}", in_brackets(place.as_ref()))).collect();
+    let by = by.join(", ");
+    match &field.outcome {
+        Outcome::Shown => format!("shown by {by}"),
+        Outcome::Masked(mask) => format!("masked as `{mask}` by {by}"),
+        Outcome::Guarded => format!("hidden by {by}"),
+        Outcome::NotGiven if by.is_empty() => "hidden by default: no permission releases it".to_owned(),
+        Outcome::NotGiven => {
+            format!("hidden by default: {by} would release it, and does not apply to this record")
+        }
+        Outcome::Unlabelled => "hidden by default: nobody labelled it".to_owned(),
+    }
+}
+
+fn in_brackets(place: Option<&Arc<str>>) -> String {
+    place.map_or_else(String::new, |place| format!(" ({place})"))
+}
+
+/// Names of members are the upstream's; the terminal sees text.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
