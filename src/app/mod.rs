@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 use crate::admin::{Admin, Status};
 use crate::audit::{AuditLog, Opened, Settings, Sync};
 use crate::base::{Clock, Diagnostic, Place, Report, Secret};
+use crate::grants::Memory;
 use crate::identity::Authorities;
 use crate::limits::{self, Limits, Notice};
 use crate::proxy::{Certificate, ConnectionBounds, Gateway, Life, Listener};
@@ -73,6 +74,7 @@ impl App {
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             limits,
+            memory: Memory::new(store.clone(), Arc::clone(&clock)),
             audit,
             access,
             metrics,

@@ -245,7 +245,8 @@ impl RoleNames for Held<'_> {
 
 fn terms_hold(terms: &BindingTerms, asked: &Asked<'_>) -> bool {
     let ip = canonical(asked.principal.ip());
-    terms.expires.is_none_or(|end| asked.now < end)
+    terms.issuer.as_ref().is_none_or(|issuer| **issuer == *asked.principal.issuer())
+        && terms.expires.is_none_or(|end| asked.now < end)
         && (terms.hours.is_empty() || terms.hours.iter().any(|hours| hours.contain(asked.now)))
         && (terms.networks.is_empty() || terms.networks.iter().any(|network| network.contains(&ip)))
 }

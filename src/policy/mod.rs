@@ -34,8 +34,9 @@ pub use keys::MaskKeys;
 pub use load::{Loaded, policy_files};
 pub use operation::{Action, Operation};
 pub use permit::{
-    AskedColumns, BodyPart, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
-    OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, RouteFacts, UneditableRule, WriteRule,
+    AskedColumns, BodyPart, Bound, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
+    OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts, UneditableRule,
+    WriteRule,
 };
 pub use plan::{PUBLIC_REQUESTS, Plan};
 pub use survey::{
@@ -44,4 +45,4 @@ pub use survey::{
 pub use tree::Tree;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -103,6 +103,8 @@ pub(super) struct BindingTable {
 /// What must hold beside being named.
 #[derive(Debug)]
 pub(super) struct BindingTerms {
+    /// Who vouches for the principal.
+    pub(super) issuer: Option<Arc<str>>,
     pub(super) when: Option<Arc<Predicate>>,
     pub(super) expires: Option<Timestamp>,
     pub(super) hours: Vec<Hours>,
@@ -206,6 +208,10 @@ pub(super) struct RouteTable {
     pub(super) rows: Option<RowColumns>,
     /// What tells records of several types apart.
     pub(super) types: Option<RecordTypes>,
+    /// The value by which its resource is remembered.
+    pub(super) recalls: Option<Recalls>,
+    /// Whether its action is the remembered one, too.
+    pub(super) remembers_action: bool,
     /// Whether the body is judged before anything is decided.
     pub(super) reads_body: bool,
     pub(super) keep: Vec<Path>,
@@ -245,6 +251,16 @@ pub(super) enum RowColumns {
     Fixed(Vec<Path>),
     /// The fields that the request names.
     Asked { at: AskedAt, split: Box<str>, trim: bool },
+}
+
+/// A value that a request refers to.
+#[derive(Clone, Debug)]
+pub(super) struct Recalls {
+    /// What it was remembered as.
+    pub(super) name: Arc<str>,
+    /// The path or query parameter that holds it.
+    pub(super) kind: PartKind,
+    pub(super) part: Arc<str>,
 }
 
 /// Where a request names columns.

@@ -31,6 +31,8 @@ pub struct RouteFacts {
     pub single: bool,
     /// How refusals of this api look.
     pub denial: Arc<DenialShape>,
+    /// What of answers later requests may refer to.
+    pub remember: Arc<[Remember]>,
     /// Whether absolute URLs of the upstream in answers point back at the gateway.
     pub rewrite_origin: bool,
     /// How bodies hold their JSON.
@@ -39,6 +41,39 @@ pub struct RouteFacts {
     pub request_headers: Vec<Arc<str>>,
     /// Answer headers passed downstream beside the fixed ones, lower case.
     pub response_headers: Vec<Arc<str>>,
+}
+
+/// A value of an answer that later requests may refer to.
+#[derive(Clone, Debug)]
+pub struct Remember {
+    /// What it is called.
+    pub name: Arc<str>,
+    /// Its place in the body.
+    pub path: Option<Path>,
+    /// The header it stands in.
+    pub header: Option<Arc<str>>,
+}
+
+/// A value that a request refers to, which was remembered or means nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// The api.
+    pub api: Arc<str>,
+    /// What it is called.
+    pub name: Arc<str>,
+    /// The value.
+    pub value: String,
+}
+
+/// What a remembered value stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The resource it was given for.
+    pub resource: Arc<str>,
+    /// The action it was given for.
+    pub action: Arc<str>,
+    /// The roles that were held then.
+    pub roles: Vec<Arc<str>>,
 }
 
 /// How an api says no.
@@ -251,16 +286,19 @@ pub enum Meaning {
 pub enum Dialect {
     /// Filter and order texts of Kingdee K3Cloud.
     Kingdee,
+    /// `$filter` and `$orderby` of OData version 4.
+    OData,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Kingdee];
+    pub const ALL: [Self; 2] = [Self::Kingdee, Self::OData];
 
     /// The name policies use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kingdee => "kingdee",
+            Self::OData => "odata",
         }
     }
 }

@@ -14,7 +14,9 @@ use super::body::{BodyFault, BodyForms};
 use super::cache::Cache;
 use super::model::{RouteTable, Tables};
 use super::operation::Operation;
-use super::permit::{Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, RouteFacts};
+use super::permit::{
+    Bound, Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Recall, RouteFacts,
+};
 use super::router::Router;
 use super::target::{self, Target};
 use super::when::{self, Fits};
@@ -88,7 +90,7 @@ impl Plan {
         let mut request = when::Request::new(head, &target, None);
         match self.choose(head, &target, &mut request)? {
             Choice::Route(index) => Ok(self.table(index).map(|route| route.facts.clone())),
-            Choice::BodyDecides => Ok(None),
+            Choice::BodyDecides | Choice::MemoryDecides(_) => Ok(None),
         }
     }
 
@@ -98,6 +100,7 @@ impl Plan {
         let mut request = when::Request::new(head, &target, None);
         match self.choose(head, &target, &mut request) {
             Ok(Choice::BodyDecides) => true,
+            Ok(Choice::MemoryDecides(index)) => self.table(index).is_some_and(|route| route.reads_body),
             Ok(Choice::Route(index)) => self.table(index).is_some_and(|route| route.reads_body),
             Err(_) => false,
         }
@@ -105,13 +108,54 @@ impl Plan {
 
     /// The request as the policy sees it.
     pub fn operation(&self, head: &http::request::Parts, body: Option<Bytes>) -> Result<Operation, Denial> {
+        self.operation_recalling(head, body, None)
+    }
+
+    /// The value that a request refers to, where what it stands for decides about the route.
+    pub fn recall(&self, head: &http::request::Parts) -> Option<Recall> {
+        let target = self.target(head).ok()?;
+        let mut request = when::Request::new(head, &target, None);
+        let Ok(Choice::MemoryDecides(index)) = self.choose(head, &target, &mut request) else { return None };
+        let route = self.table(index)?;
+        let value = request.referred(route).ok()??;
+        let name = route.recalls.as_ref()?.name.clone();
+        Some(Recall { api: route.facts.api.clone(), name, value })
+    }
+
+    /// The value that requests will refer to, in a text of an answer: the text itself or, where that is a URL, the
+    /// part of it that a route which recalls the value reads.
+    pub fn referred(&self, api: &str, name: &str, text: &str) -> Option<String> {
+        if !text.starts_with('/') && !text.contains("://") {
+            return Some(text.to_owned());
+        }
+        let uri: http::Uri = text.parse().ok()?;
+        let head = http::Request::get(uri).body(()).ok()?.into_parts().0;
+        let target = target::read(&head.uri).ok()?;
+        self.router.find(&target.segments).into_iter().filter_map(|index| self.table(index)).find_map(
+            |route| {
+                let here = &*route.facts.api == api;
+                route.recalls.as_ref().filter(|recalls| here && *recalls.name == *name)?;
+                when::Request::new(&head, &target, None).referred(route).ok()?
+            },
+        )
+    }
+
+    /// The request as the policy sees it, where what it refers to stands for `recalled`.
+    pub fn operation_recalling(
+        &self,
+        head: &http::request::Parts,
+        body: Option<Bytes>,
+        recalled: Option<&Bound>,
+    ) -> Result<Operation, Denial> {
         let target = self.target(head)?;
-        let mut request = when::Request::new(head, &target, body.as_ref());
+        let mut request = when::Request::new(head, &target, body.as_ref()).recalling(recalled);
         let index = match self.choose(head, &target, &mut request)? {
             Choice::Route(index) => index,
             Choice::BodyDecides => {
                 return Err(self.unclear("the body is needed to know the route"));
             }
+            // Nobody remembers it: as if there were no such thing.
+            Choice::MemoryDecides(_) => return Err(self.denial(DenialReason::NoRoute)),
         };
         let route = self.table(index).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
         let params = route
@@ -156,18 +200,25 @@ impl Plan {
         // HEAD is GET without the body (RFC 9110 section 9.3.2), unless a route is written for it.
         let as_get = head.method == http::Method::HEAD
             && !found.iter().any(|index| self.table(*index).is_some_and(own));
+        // What the request names is not there, and the api that would have it is known: it says no in its own way.
+        let mut near = None;
         for index in found {
             let Some(route) = self.table(index) else { continue };
             if !(own(route) || (as_get && route.method == http::Method::GET)) {
                 continue;
             }
+            near.get_or_insert(route);
             match request.fits(route).map_err(|reason| self.unclear(reason))? {
                 Fits::Yes => return Ok(Choice::Route(index)),
                 Fits::BodyDecides => return Ok(Choice::BodyDecides),
+                Fits::MemoryDecides => return Ok(Choice::MemoryDecides(index)),
                 Fits::No => {}
             }
         }
-        Err(self.denial(DenialReason::NoRoute))
+        Err(near.map_or_else(
+            || self.denial(DenialReason::NoRoute),
+            |route| Denial { route: None, ..self.denial_on(route, DenialReason::NoRoute) },
+        ))
     }
 
     pub(super) fn table(&self, index: usize) -> Option<&RouteTable> {
@@ -195,6 +246,8 @@ impl Plan {
 enum Choice {
     Route(usize),
     BodyDecides,
+    /// The first route that what is remembered decides about.
+    MemoryDecides(usize),
 }
 
 /// The limits of public routes, whose callers are known by their address alone: those that the policy narrows to no

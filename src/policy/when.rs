@@ -8,6 +8,8 @@ use http::header::CONTENT_TYPE;
 
 use super::body::{BodyFault, BodyForms, RequestBody};
 use super::model::{RouteTable, RouteWhen};
+use super::operation::Action;
+use super::permit::Bound;
 use super::syntax::PartKind;
 use super::target::{Target, Unclear};
 use super::tree::Tree;
@@ -21,6 +23,8 @@ pub(super) enum Fits {
     No,
     /// The body, which was not given, decides.
     BodyDecides,
+    /// What is remembered, which was not given, decides.
+    MemoryDecides,
 }
 
 /// A request being compared with routes; its body is parsed once for each way of reading it, and only when a route
@@ -29,12 +33,19 @@ pub(super) struct Request<'r> {
     head: &'r http::request::Parts,
     target: &'r Target,
     body: Option<&'r Bytes>,
+    /// What the value that the request refers to stands for.
+    recalled: Option<&'r Bound>,
     read: Vec<(&'r BodyForms, Result<Arc<RequestBody>, BodyFault>)>,
 }
 
 impl<'r> Request<'r> {
     pub(super) fn new(head: &'r http::request::Parts, target: &'r Target, body: Option<&'r Bytes>) -> Self {
-        Self { head, target, body, read: Vec::new() }
+        Self { head, target, body, recalled: None, read: Vec::new() }
+    }
+
+    pub(super) fn recalling(mut self, recalled: Option<&'r Bound>) -> Self {
+        self.recalled = recalled;
+        self
     }
 
     /// Compares. What can be read in two ways is refused: the upstream might read it in the other.
@@ -45,6 +56,18 @@ impl<'r> Request<'r> {
             let value = self.outside_body(when, route)?;
             if !value.is_some_and(|value| is_one_of(when, &value)) {
                 return Ok(Fits::No);
+            }
+        }
+        match (&route.recalls, self.recalled) {
+            (None, _) => {}
+            (Some(_), None) => return Ok(Fits::MemoryDecides),
+            (Some(_), Some(bound)) => {
+                let action = route.facts.action.as_ref().map(Action::name);
+                let same = route.facts.resource.as_ref() == Some(&bound.resource);
+                // A route with an action of its own says so in `about`; the others take the remembered one.
+                if !same || (route.remembers_action && action != Some(&*bound.action)) {
+                    return Ok(Fits::No);
+                }
             }
         }
         if of_body.is_empty() {
@@ -82,6 +105,14 @@ impl<'r> Request<'r> {
         let read = read.map(Arc::new);
         self.read.push((forms, read.clone()));
         Some(read)
+    }
+
+    /// The value by which a route's resource is remembered.
+    pub(super) fn referred(&self, route: &'r RouteTable) -> Result<Option<String>, Unclear> {
+        let Some(recalls) = &route.recalls else { return Ok(None) };
+        let when =
+            RouteWhen { kind: recalls.kind, name: recalls.part.clone(), path: None, values: Vec::new() };
+        Ok(self.outside_body(&when, route)?.map(Cow::into_owned))
     }
 
     fn outside_body(&self, when: &RouteWhen, route: &RouteTable) -> Result<Option<Cow<'r, str>>, Unclear> {

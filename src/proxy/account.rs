@@ -234,6 +234,7 @@ impl Account {
             | Reject::Lapsed(_)
             | Reject::Upstream(_)
             | Reject::Unscreenable(_)
+            | Reject::Memory(_)
             | Reject::Audit(_) => Outcome::Refused(reject.to_string()),
         };
         self.close(outcome)
@@ -274,6 +275,7 @@ impl Account {
             | Reject::Slow
             | Reject::NotReleased
             | Reject::Lapsed(_)
+            | Reject::Memory(_)
             | Reject::Audit(_) => {}
         }
     }

@@ -17,6 +17,7 @@
 mod account;
 mod arriving;
 mod listener;
+mod memo;
 mod opening;
 mod patience;
 mod reject;
@@ -41,6 +42,7 @@ use uuid::Uuid;
 
 use crate::audit::AuditLog;
 use crate::base::Clock;
+use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
 use crate::policy::{Permit, Plan};
@@ -51,6 +53,7 @@ use crate::upstream::{UpstreamResponse, Upstreams};
 
 use account::Account;
 use arriving::Arriving;
+use memo::Memo;
 use standing::{Standing, Under};
 
 pub use listener::{ConnectionBounds, Handler, Life, Listener, Refusal};
@@ -80,6 +83,8 @@ pub struct Gateway {
     pub snapshot: ArcSwap<Snapshot>,
     /// Counters; they outlive snapshots.
     pub limits: Limits,
+    /// What answers gave callers to come back with.
+    pub memory: Memory,
     /// Where every request is recorded.
     pub audit: AuditLog,
     /// The line a request.
@@ -130,11 +135,21 @@ impl Gateway {
         route?;
 
         let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
-        let operation = at.plan.operation(&head, judged)?;
+        let recalled = match (at.plan.recall(&head), &principal) {
+            (Some(recall), Some(principal)) => {
+                self.memory.recall(principal, &recall, at.plan.version()).await?
+            }
+            _ => None,
+        };
+        let operation = at.plan.operation_recalling(&head, judged, recalled.as_ref())?;
         let permit = match &principal {
             Some(principal) => at.plan.decide(principal, operation, self.clock.now())?,
             None => at.plan.pass(operation, self.clock.now())?,
         };
+        if recalled.is_some_and(|bound| *bound.roles != *permit.roles()) {
+            // What was given under other rules is not followed under these.
+            return Err(Reject::NotReleased);
+        }
         account.permit(&permit);
         account.ensure_writable()?;
 
@@ -220,8 +235,11 @@ impl Gateway {
         };
         let begun = match exchanged {
             Ok(Begun { answer, ticket, under }) => {
+                let memo = under.as_ref().and_then(|under| {
+                    Memo::of(&self.memory, &snapshot.plan, &under.principal, &under.permit)
+                });
                 let standing = under.and_then(|under| Standing::of(self, snapshot, under));
-                stream::begin(answer, ticket, standing, account).await
+                stream::begin(answer, ticket, standing, memo, account).await
             }
             Err(reject) => Err((reject, Some(account))),
         };

@@ -20,6 +20,7 @@ use crate::limits::{self, Limited};
 use crate::policy::{Denial, DenialReason, DenialShape};
 use crate::request::Refused;
 use crate::response::Unscreenable;
+use crate::store::StoreError;
 use crate::telemetry::Decision;
 use crate::upstream::UpstreamError;
 
@@ -59,6 +60,9 @@ pub enum Reject {
     /// The upstream's answer is not passed on.
     #[error("{0}")]
     Unscreenable(#[from] Unscreenable),
+    /// What it refers to cannot be looked up, or what it gives cannot be remembered.
+    #[error("{0}")]
+    Memory(#[from] StoreError),
     /// The audit cannot take it, so it is not done.
     #[error("{0}")]
     Audit(#[from] AuditError),
@@ -92,7 +96,7 @@ impl Reject {
             Self::NotReleased => StatusCode::NOT_FOUND,
             Self::Upstream(error) => error.status(),
             Self::Unscreenable(error) => error.status(),
-            Self::Lapsed(_) | Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Lapsed(_) | Self::Memory(_) | Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -109,7 +113,7 @@ impl Reject {
             },
             Self::Limited(_) => Decision::Limited,
             Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
-            Self::Upstream(_) | Self::Unscreenable(_) | Self::Audit(_) => Decision::Failed,
+            Self::Upstream(_) | Self::Unscreenable(_) | Self::Memory(_) | Self::Audit(_) => Decision::Failed,
         }
     }
 
@@ -126,6 +130,7 @@ impl Reject {
             | Self::Lapsed(_)
             | Self::Upstream(_)
             | Self::Unscreenable(_)
+            | Self::Memory(_)
             | Self::Audit(_) => None,
         }
     }
@@ -192,6 +197,7 @@ impl Reject {
             | Self::Slow
             | Self::NotReleased
             | Self::Lapsed(_)
+            | Self::Memory(_)
             | Self::Audit(_) => None,
         };
         match (status, special) {
@@ -237,6 +243,7 @@ impl Reject {
             | Self::Lapsed(_)
             | Self::Upstream(_)
             | Self::Unscreenable(_)
+            | Self::Memory(_)
             | Self::Audit(_) => Vec::new(),
         }
     }
@@ -244,9 +251,10 @@ impl Reject {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited(limited) => Some(limited.retry_after),
-            Self::Lapsed(_) | Self::Audit(_) | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => {
-                Some(Duration::from_secs(1))
-            }
+            Self::Lapsed(_)
+            | Self::Memory(_)
+            | Self::Audit(_)
+            | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => Some(Duration::from_secs(1)),
             Self::Unauthenticated(error) if error.is_unavailable() => Some(Duration::from_secs(5)),
             Self::Unauthenticated(error) => error.throttled(),
             Self::Upstream(_)

@@ -12,9 +12,11 @@ use http_body_util::Full;
 use crate::audit::AuditError;
 use crate::limits::{Charge, Limited, Ticket, rate_limit_fields};
 use crate::response::{Rewritten, StreamError, Unscreenable};
+use crate::store::StoreError;
 use crate::telemetry::UpstreamFailure;
 
 use super::account::{Account, failure};
+use super::memo::Memo;
 use super::reject::Reject;
 use super::standing::{Lapsed, Standing};
 
@@ -40,6 +42,9 @@ pub enum Unfinished {
     /// The right to it has ended.
     #[error(transparent)]
     Lapsed(#[from] Lapsed),
+    /// What it gives to come back with could not be remembered.
+    #[error(transparent)]
+    Memory(#[from] StoreError),
     /// Its record could not be written.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -50,6 +55,7 @@ struct Carry {
     body: Rewritten,
     ticket: Ticket,
     standing: Option<Standing>,
+    memo: Option<Memo>,
     charged: Charged,
     /// `None` once it is closed.
     account: Option<Account>,
@@ -86,11 +92,17 @@ pub(super) async fn begin(
     response: Response<Rewritten>,
     ticket: Ticket,
     standing: Option<Standing>,
+    memo: Option<Memo>,
     account: Account,
 ) -> Result<Response<Answer>, (Reject, Option<Account>)> {
     let (mut head, body) = response.into_parts();
     let charged = Charged::default();
-    let mut carry = Box::new(Carry { body, ticket, standing, charged, account: Some(account) });
+    let mut carry = Box::new(Carry { body, ticket, standing, memo, charged, account: Some(account) });
+    if let Some(memo) = &carry.memo
+        && let Err(error) = memo.headers(&head.headers).await
+    {
+        return Err(carry.give_back(error.into()));
+    }
     let piece = match carry.piece().await {
         Ok(piece) => piece,
         Err(unfinished) => return Err(carry.give_back(unfinished)),
@@ -136,6 +148,9 @@ impl Carry {
         }
         if let Some(standing) = &mut self.standing {
             standing.holds()?;
+        }
+        if let Some(memo) = &mut self.memo {
+            memo.values(self.body.noticed()).await?;
         }
         let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
         self.charge(bytes).await?;
@@ -200,7 +215,7 @@ impl Carry {
             Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
             Unfinished::Stream(StreamError::Cut(_)) => account.upstream_failed(UpstreamFailure::Unscreenable),
             Unfinished::Limited(limited) => account.limited(limited),
-            Unfinished::Lapsed(_) | Unfinished::Audit(_) => {}
+            Unfinished::Lapsed(_) | Unfinished::Memory(_) | Unfinished::Audit(_) => {}
         }
         account.cut(why.kind(), why.to_string());
     }
@@ -213,6 +228,7 @@ impl Carry {
             Unfinished::Stream(StreamError::Upstream(error)) => error.into(),
             Unfinished::Limited(limited) => limited.into(),
             Unfinished::Lapsed(lapsed) => lapsed.into(),
+            Unfinished::Memory(error) => error.into(),
             Unfinished::Audit(error) => error.into(),
         };
         (reject, self.account.take())
@@ -235,6 +251,7 @@ impl Unfinished {
             Self::Stream(error) => error.name(),
             Self::Limited(_) => "limit",
             Self::Lapsed(_) => "lapsed",
+            Self::Memory(_) => "memory",
             Self::Audit(_) => "audit",
         }
     }

@@ -36,3 +36,6 @@ impl Default for RequestBounds {
 
 /// An error of a body, whatever its type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The body of an answer on its way to the caller.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -66,6 +67,14 @@ impl Rewritten {
         match &self.0 {
             Kind::Empty(counts) | Kind::Passing { counts, .. } => counts,
             Kind::Screened(screen) => screen.counts(),
+        }
+    }
+
+    /// Names and values to be remembered before what was given out so far goes on.
+    pub fn noticed(&self) -> &[(Arc<str>, String)] {
+        match &self.0 {
+            Kind::Screened(screen) => screen.noticed(),
+            Kind::Empty(_) | Kind::Passing { .. } => &[],
         }
     }
 

@@ -12,6 +12,7 @@ mod origin;
 mod screen;
 mod transform;
 mod unscreenable;
+mod watch;
 
 pub use body::{Outcome, Rewritten, StreamError};
 pub use content::{Stated, media_type};

@@ -7,11 +7,13 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::Body;
 
+use crate::policy::Remember;
 use crate::rewrite::charset::{Charset, Transcoder};
 use crate::rewrite::codec::{Coding, DecodeBounds, Decoder, Encoder};
 use crate::rewrite::{Counts, Cut, CutReason, Format, Pieces, Rewriter};
@@ -19,6 +21,7 @@ use crate::upstream::UpstreamBody;
 
 use super::body::StreamError;
 use super::origin::{Origins, Turner};
+use super::watch::Watch;
 
 /// The stream of one answer.
 pub(super) struct Screen {
@@ -31,6 +34,7 @@ pub(super) struct Screen {
     rewriter: Rewriter,
     pieces: Pieces,
     turner: Option<Turner>,
+    watch: Option<Watch>,
     encoder: Option<Encoder>,
     /// Whether the answer is one text that a closing bracket ends.
     closes: bool,
@@ -76,6 +80,7 @@ impl Screen {
             rewriter,
             pieces: Pieces::default(),
             turner: None,
+            watch: None,
             encoder: None,
             closes: false,
             closing: None,
@@ -113,6 +118,17 @@ impl Screen {
         let json = !matches!(format, Format::Csv(_));
         self.turner = origins.map(|origins| Turner::new(origins, json));
         self
+    }
+
+    /// Watches what comes out for values that are remembered.
+    pub(super) fn watched(mut self, remember: &[Remember]) -> Self {
+        self.watch = Watch::of(remember);
+        self
+    }
+
+    /// The values to remember that have come out so far.
+    pub(super) fn noticed(&self) -> &[(Arc<str>, String)] {
+        self.watch.as_ref().map_or(&[], Watch::found)
     }
 
     /// What was released and withheld so far.
@@ -274,6 +290,9 @@ impl Screen {
         let pieces: Vec<Bytes> = self.pieces.take().filter(|piece| !piece.is_empty()).collect();
         for mut piece in pieces {
             self.rewritten_bytes = self.rewritten_bytes.saturating_add(piece.len() as u64);
+            if let Some(watch) = &mut self.watch {
+                watch.push(&piece);
+            }
             if let Some(turner) = &mut self.turner {
                 piece = turner.push(&piece);
                 if piece.is_empty() {

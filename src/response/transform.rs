@@ -122,7 +122,8 @@ async fn screened(
     let coding = content::negotiated(upstream_coding, client.accept_encoding.as_ref());
     let mut screen = opened(plan, permit, answer, (upstream_coding, charset))
         .encoded(coding, &plan.format)
-        .turned(origins, &plan.format);
+        .turned(origins, &plan.format)
+        .watched(&route.remember);
     let wait = Wait::of(route, plan);
     begin(&mut screen, wait, plan).await?;
 

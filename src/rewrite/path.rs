@@ -398,6 +398,11 @@ impl<'t> Fields<'t> {
                 texts.next().and_then(Result::ok).ok_or_else(|| refuse("broken quoted name".into(), open))?;
             self.at += texts.byte_offset();
             Step::Name(name.into())
+        } else if rest.starts_with('\'') {
+            let (name, used) =
+                single_quoted(rest).ok_or_else(|| refuse("broken quoted name".into(), open))?;
+            self.at += used;
+            Step::Name(name.into())
         } else {
             let end = rest.find(']').ok_or_else(|| refuse("`[` without `]`".into(), open))?;
             let (inner, _) = rest.split_at(end);
@@ -413,6 +418,27 @@ impl<'t> Fields<'t> {
         self.steps.push(step);
         Ok(())
     }
+}
+
+/// A name in single quotes (RFC 9535 section 2.3.1.1), and the bytes it took.
+fn single_quoted(rest: &str) -> Option<(String, usize)> {
+    let mut json = String::from("\"");
+    let mut chars = rest.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\'' => {
+                json.push('"');
+                return serde_json::from_str(&json).ok().map(|name| (name, at + 1));
+            }
+            '"' => json.push_str("\\\""),
+            '\\' => match chars.next()?.1 {
+                '\'' => json.push('\''),
+                other => json.extend(['\\', other]),
+            },
+            c => json.push(c),
+        }
+    }
+    None
 }
 
 fn bracket_step(inner: &str) -> Option<Step> {

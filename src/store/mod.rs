@@ -10,6 +10,7 @@ mod keys;
 mod open;
 #[cfg(test)]
 pub(crate) mod postgres;
+mod remembered;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 pub use budgets::{BudgetRow, SeenRecord};
 pub use keys::KeyRow;
 pub use open::{Config, Location};
+pub use remembered::RememberedRow;
 
 /// A store that is open. Cheap to clone; all clones share one pool.
 #[derive(Clone, Debug)]

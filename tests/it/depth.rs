@@ -132,3 +132,74 @@ async fn a_form_sets_only_what_may_be_edited() {
     assert!(post(MANAGER, "name=a").await.holds("IsSuccess"));
     assert_eq!(upstream.received().len(), before);
 }
+
+const CURSORS: &str = r#"
+labels: [public, contact]
+resources:
+  account: { key: id, fields: { public: [id], contact: [phone] } }
+  lead: { key: id, fields: { public: [id] } }
+apis:
+  crm:
+    routes:
+      - match: GET /query
+        action: list
+        resource: { at: query of, map: { account: account, lead: lead } }
+        records: $.records[*]
+        envelope: { keep: [next, job] }
+        remember: { cursor: $.next, job: $.job }
+      - match: "GET /query/{cursor}"
+        resource: { remembered: cursor }
+        records: $.records[*]
+        envelope: { keep: [next] }
+        remember: { cursor: $.next }
+      - { match: GET /results, action: export, resource: { remembered: job, at: query id }, records: "$.records[*]" }
+masks: { tel: { keep: { first: 3, last: 4 } } }
+roles:
+  sales: { permissions: [{ resource: account, actions: [list], fields: { show: [public], mask: { contact: tel } } }] }
+  manager:
+    permissions:
+      - { resource: account, actions: [list, export], fields: { show: [public, contact] } }
+      - { resource: lead, actions: [list], fields: { show: [public] } }
+bindings:
+  - { role: sales, groups: [sales] }
+  - { role: manager, groups: [managers] }
+"#;
+
+fn pages(received: &Received) -> Vec<Act> {
+    let next = match received.target.as_str() {
+        "/query?of=account" => r#""next":"/query/01g-2000","job":7501706047321704235000,"#,
+        "/query/01g-2000" => r#""next":"/query/01g-4000?x=1","#,
+        _ => "",
+    };
+    answer(&format!(r#"{{{next}"records":[{{"id":"1","phone":"13800138000"}}]}}"#))
+}
+
+#[tokio::test]
+async fn a_cursor_is_followed_by_whom_it_was_given_to_under_the_same_rules() {
+    let upstream = Upstream::start(pages).await;
+    let gateway = Setup::before(&upstream).only(CURSORS).start().await;
+    assert_eq!(gateway.get("/query/01g-2000", &[SALES]).await.status, 404, "not given yet");
+    let first = gateway.get("/query?of=account", &[SALES]).await;
+    assert_eq!(first.json()["next"], "/query/01g-2000");
+    let second = gateway.get("/query/01g-2000", &[SALES]).await;
+    assert_eq!(
+        (second.status, second.json()),
+        (200, json!({"next": "/query/01g-4000?x=1", "records": [{"id": "1", "phone": "138****8000"}]}))
+    );
+    assert_eq!(gateway.get("/query/01g-4000", &[SALES]).await.status, 200, "the page after that");
+    let before = upstream.received().len();
+    assert_eq!(gateway.get("/query/01g-2000", &[MANAGER]).await.status, 404, "somebody else's");
+    assert_eq!(gateway.get("/query/01g-2001", &[SALES]).await.status, 404, "guessed");
+    assert_eq!(gateway.get("/results?id=7501706047321704235000", &[MANAGER]).await.status, 404);
+    assert_eq!(
+        gateway.get("/results?id=7501706047321704235000", &[SALES]).await.status,
+        403,
+        "its own, no right"
+    );
+    assert_eq!(upstream.received().len(), before, "none of these went upstream");
+
+    gateway.get("/query?of=account", &[MANAGER]).await;
+    let result = gateway.get("/results?id=7501706047321704235000", &[MANAGER]).await;
+    assert_eq!(result.json(), json!({"records": [{"id": "1", "phone": "13800138000"}]}));
+    assert_eq!(gateway.get("/results?id=75&id=7501706047321704235000", &[MANAGER]).await.status, 404);
+}

@@ -130,7 +130,7 @@ fn facts(route: &Route) -> Vec<(&'static str, String)> {
                 map.iter().map(|(text, name)| format!("{}={}", text.text, name.text)).collect();
             format!("{:?} {}: {}", at.kind, at.name.text, cases.join(", "))
         }
-        Some(ResourceOf::Remembered(_)) => "remembered".to_owned(),
+        Some(ResourceOf::Remembered { name, .. }) => format!("remembered `{}`", name.text),
     };
     let columns: Vec<_> =
         route.columns.iter().map(|(header, field)| format!("{}={}", header.text, field.text)).collect();

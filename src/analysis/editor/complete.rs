@@ -174,7 +174,7 @@ impl Found<'_> {
                 Some(ResourceOf::Mapped { map, .. }) => {
                     map.iter().any(|(_, resource)| among(resources, resource.as_str()))
                 }
-                Some(ResourceOf::Remembered(_)) | None => true,
+                Some(ResourceOf::Remembered { .. }) | None => true,
             };
             if let Some(action) = route.action.as_ref().filter(|_| here) {
                 self.add(action.as_str(), Sort::Action, &route.pattern.text, String::new());

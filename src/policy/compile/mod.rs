@@ -5,6 +5,7 @@ mod answers;
 mod guards;
 mod invariants;
 mod people;
+mod remember;
 mod resources;
 mod routes;
 mod selectors;

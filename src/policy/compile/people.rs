@@ -181,12 +181,14 @@ impl Compiler<'_> {
             };
             let Some(role) = role else { continue };
             let free = when.is_none()
+                && binding.issuer.is_none()
                 && binding.expires.is_none()
                 && binding.hours.is_empty()
                 && binding.networks.is_empty();
             let terms = (!free).then(|| {
                 Box::new(BindingTerms {
                     when,
+                    issuer: binding.issuer.as_ref().map(|word| word.text.clone()),
                     expires: binding.expires.map(|(day, _)| day.end),
                     hours: binding.hours.clone(),
                     networks: binding.networks.clone(),

@@ -151,6 +151,14 @@ impl Compiler<'_> {
     /// A place of names, `[*]` and `.*`, not the record itself.
     fn plain_place(&self, word: &Word) -> Option<Path> {
         let path = self.field_path(word)?;
+        if word.text.contains("@odata.") && !word.text.contains('[') {
+            self.warn(
+                "split-name",
+                format!("`{}` is a member of a member: the dot is not part of the name", word.text),
+                Some(format!("write `[\"{}\"]` for one name", word.text)),
+                word.mark,
+            );
+        }
         let plain =
             path.steps().iter().all(|step| matches!(step, Step::Name(_) | Step::Elements | Step::Any));
         if path.is_root() || !plain {

@@ -29,6 +29,7 @@ impl Compiler<'_> {
                 }
             }
         }
+        self.remembered_routes(&mut written);
         // Of one template, routes that require more are tried first.
         written.sort_by_key(|(table, _, _)| std::cmp::Reverse(table.when.len()));
         self.refuse_ambiguous(&written);
@@ -90,7 +91,7 @@ impl Compiler<'_> {
         tables
     }
 
-    fn pattern(&self, pattern: &Word) -> Option<(http::Method, Vec<Segment>)> {
+    pub(super) fn pattern(&self, pattern: &Word) -> Option<(http::Method, Vec<Segment>)> {
         let Some((method, template)) = pattern.text.split_once(' ') else {
             self.documents.error_with_help(
                 "bad-route",
@@ -123,7 +124,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn when(&self, when: &WhenPart) -> Option<RouteWhen> {
+    pub(super) fn when(&self, when: &WhenPart) -> Option<RouteWhen> {
         self.request_part(&when.part, when.values.iter().map(|word| word.text.clone()).collect())
     }
 
@@ -174,7 +175,7 @@ impl Compiler<'_> {
         if !route.later.is_empty() {
             return Vec::new();
         }
-        if route.action.is_none() {
+        if route.action.is_none() && !matches!(route.resource, Some(ResourceOf::Remembered { .. })) {
             self.documents.error_with_help(
                 "missing-key",
                 "a route needs `action`",
@@ -188,15 +189,8 @@ impl Compiler<'_> {
                 self.documents.error("missing-key", "a route needs `resource`", route.pattern.mark);
                 Vec::new()
             }
-            Some(ResourceOf::Remembered(mark)) => {
-                self.not_enforced(
-                    "`remembered`",
-                    "the route is left out, so its requests are denied",
-                    true,
-                    *mark,
-                );
-                Vec::new()
-            }
+            // Added when it is known which routes remember what.
+            Some(ResourceOf::Remembered { .. }) => Vec::new(),
             Some(ResourceOf::Fixed(word)) => {
                 let resource = self.resource(word);
                 action.zip(resource).map(|about| (Some(about), None)).into_iter().collect()
@@ -221,7 +215,7 @@ impl Compiler<'_> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one route, named once")]
-    fn table(
+    pub(super) fn table(
         &self,
         api: &Api,
         route: &Route,
@@ -250,6 +244,7 @@ impl Compiler<'_> {
             public: route.public,
             single,
             denial: denial.clone(),
+            remember: self.remembers(route, records.as_ref(), about.as_ref()),
             rewrite_origin: api.rewrite_origin,
             body_as: self.body_forms(route),
             request_headers: self.passing_headers(route, &when),
@@ -269,6 +264,8 @@ impl Compiler<'_> {
             records,
             rows,
             types,
+            recalls: None,
+            remembers_action: false,
             keep,
             total,
             remove_total: route.envelope.remove_total,
@@ -340,6 +337,12 @@ impl Compiler<'_> {
 
     /// A place of the envelope: a member of the root, or a JSONPath. It must not let a record through.
     fn kept(&self, word: &Word, records: Option<&Path>) -> Option<Path> {
+        if matches!(word.text.as_ref(), "*" | "[*]") {
+            let message = format!("`{}` keeps no member: `keep` names each one", word.text);
+            let help = "list the members of the envelope, such as `[page, next]`";
+            self.documents.error_with_help("keeps-everything", message, help, word.mark);
+            return None;
+        }
         let path = if word.text.starts_with('$') { self.jsonpath(word)? } else { Path::name(&word.text) };
         let over = records.is_some_and(|records| {
             let list = records.steps().strip_suffix(&[crate::rewrite::Step::Elements]);
@@ -378,7 +381,8 @@ impl Compiler<'_> {
             let mut when: Vec<_> =
                 table.when.iter().map(|w| format!("{:?} {}={:?}", w.kind, w.name, w.values)).collect();
             when.sort();
-            let key = format!("{} {ignore_case} {shape} {when:?}", table.method);
+            let recalls = table.recalls.as_ref().map(|_| (&table.facts.resource, &table.facts.action));
+            let key = format!("{} {ignore_case} {shape} {when:?} {recalls:?}", table.method);
             if let Some(first) = seen.insert(key, *mark) {
                 self.documents.push(
                     Diagnostic::error("ambiguous-route", "two routes fit the same requests")

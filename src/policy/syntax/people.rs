@@ -69,6 +69,8 @@ pub struct Binding {
     pub role: Word,
     /// Subjects that hold it.
     pub users: Vec<Word>,
+    /// Who must vouch for them, where several identity providers do.
+    pub issuer: Option<Word>,
     /// Groups whose members hold it.
     pub groups: Vec<Word>,
     /// A condition on principal and request.
@@ -137,6 +139,7 @@ pub(super) fn binding(documents: &Documents, node: &Node) -> Option<Binding> {
     let role = fields.required_text("role");
     let users = fields.texts("users");
     let groups = fields.texts("groups");
+    let issuer = fields.text("issuer");
     let when = condition(&fields, "when");
     if users.is_none() && groups.is_none() && when.is_none() {
         documents.error_with_help(
@@ -181,6 +184,7 @@ pub(super) fn binding(documents: &Documents, node: &Node) -> Option<Binding> {
         role: role?,
         users: users.unwrap_or_default(),
         groups: groups.unwrap_or_default(),
+        issuer,
         when,
         expires,
         hours,

@@ -74,6 +74,8 @@ pub struct Route {
     pub request_headers: Vec<Word>,
     /// Answer headers that pass.
     pub response_headers: Vec<Word>,
+    /// What of the answer later requests refer to: name and place.
+    pub remember: Vec<(Word, Word)>,
     /// Keys that are read and not acted on yet.
     pub later: Vec<(&'static str, Mark)>,
 }
@@ -132,8 +134,13 @@ pub enum ResourceOf {
         /// Text and resource.
         map: Vec<(Word, Word)>,
     },
-    /// From an earlier request.
-    Remembered(Mark),
+    /// From an earlier answer.
+    Remembered {
+        /// What it was remembered as.
+        name: Word,
+        /// Where the request says it; without it, the parameter of that name.
+        at: Option<RoutePart>,
+    },
 }
 
 /// What of an answer outside the records may pass.
@@ -187,7 +194,7 @@ fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
 fn route(documents: &Documents, node: &Node) -> Option<Route> {
     let fields = Fields::of(documents, node, "a route")?;
     let mut later = Vec::new();
-    for key in ["remember", "batch"] {
+    for key in ["batch"] {
         if let Some((word, _)) = fields.entry(key) {
             later.push((key, word.mark));
         }
@@ -222,10 +229,18 @@ fn route(documents: &Documents, node: &Node) -> Option<Route> {
         neutralise_formulas: fields.flag("neutralise_formulas").unwrap_or(false),
         request_headers: fields.texts("request_headers").unwrap_or_default(),
         response_headers: fields.texts("response_headers").unwrap_or_default(),
+        remember: fields.node("remember").map(|node| remember(documents, node)).unwrap_or_default(),
         later,
     };
     fields.finish();
     pattern.map(|_| route)
+}
+
+fn remember(documents: &Documents, node: &Node) -> Vec<(Word, Word)> {
+    members(documents, node, "`remember`")
+        .iter()
+        .filter_map(|(name, place)| Some((name.clone(), word(documents, place)?)))
+        .collect()
 }
 
 fn columns(documents: &Documents, node: &Node) -> Vec<(Word, Word)> {
@@ -250,10 +265,23 @@ fn format(fields: &Fields<'_>) -> Format {
 }
 
 fn when(documents: &Documents, node: &Node) -> Vec<WhenPart> {
+    if matches!(&node.value, Value::Null) || matches!(&node.value, Value::Map(members) if members.is_empty())
+    {
+        documents.error_with_help(
+            "empty-condition",
+            "`when` requires nothing",
+            "say what the request must have, such as `{ query format: json }`, or remove it",
+            node.mark,
+        );
+    }
     let mut parts = Vec::new();
     for (key, value) in members(documents, node, "`when` of a route") {
         if let Some(part) = part(documents, key) {
-            parts.push(WhenPart { part, values: words(documents, value) });
+            let values = words(documents, value);
+            if values.is_empty() {
+                documents.error("empty-condition", "no text could meet this requirement", key.mark);
+            }
+            parts.push(WhenPart { part, values });
         }
     }
     parts
@@ -264,9 +292,10 @@ fn resource_of(documents: &Documents, node: &Node) -> Option<ResourceOf> {
         return word(documents, node).map(ResourceOf::Fixed);
     }
     let fields = Fields::of(documents, node, "`resource`")?;
-    if let Some((word, _)) = fields.entry("remembered") {
+    if let Some(name) = fields.text("remembered") {
+        let at = fields.text("at").and_then(|text| part(documents, &text));
         fields.finish();
-        return Some(ResourceOf::Remembered(word.mark));
+        return Some(ResourceOf::Remembered { name, at });
     }
     let at = fields.required_text("at").and_then(|text| part(documents, &text));
     let mut map = Vec::new();

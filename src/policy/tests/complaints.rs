@@ -468,7 +468,7 @@ fn what_is_not_enforced_is_said_and_what_would_be_weaker_is_not_served() {
     let parts = [("head.yaml", HEAD), ("routes.yaml", ROUTES), ("roles.yaml", ROLES), ("p.yaml", freeze)];
     let checked = Loaded::from_texts(&parts, &MaskKeys::Assumed, Purpose::Check);
     assert!(checked.plan.is_some(), "`check` only warns");
-    for later in ["batch: {}", "remember: {}"] {
+    for later in ["batch: {}"] {
         let text = format!(
             "apis:\n  a:\n    routes:\n      - {{ match: GET /x, action: list, resource: customer, records: '$[*]', {later} }}\n"
         );

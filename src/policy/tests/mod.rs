@@ -23,15 +23,15 @@ use super::source::help::general;
 use super::{Denial, DenialReason, Loaded, MaskKeys, Permit, Plan, Purpose};
 
 /// The example of the documentation.
-pub(super) const EXAMPLE: &str = include_str!("example.yaml");
+pub(crate) const EXAMPLE: &str = include_str!("example.yaml");
 
 /// Loads a text as a policy for serving.
-pub(super) fn load(text: &str) -> Loaded {
+pub(crate) fn load(text: &str) -> Loaded {
     Loaded::from_texts(&[("p.yaml", text)], &MaskKeys::Assumed, Purpose::Serve)
 }
 
 /// A policy that must be right.
-pub(super) fn plan(text: &str) -> Plan {
+pub(crate) fn plan(text: &str) -> Plan {
     let loaded = load(text);
     match loaded.plan {
         Some(plan) => plan,
@@ -40,7 +40,7 @@ pub(super) fn plan(text: &str) -> Plan {
 }
 
 /// Errors and warnings as `line:column code message | help`.
-pub(super) fn said(report: &Report) -> Vec<String> {
+pub(crate) fn said(report: &Report) -> Vec<String> {
     report
         .diagnostics()
         .iter()
@@ -55,9 +55,9 @@ pub(super) fn said(report: &Report) -> Vec<String> {
 }
 
 /// A principal being made.
-pub(super) struct Who(Assumed);
+pub(crate) struct Who(Assumed);
 
-pub(super) fn who(id: &str) -> Who {
+pub(crate) fn who(id: &str) -> Who {
     Who(Assumed {
         id: id.into(),
         name: None,
@@ -70,51 +70,51 @@ pub(super) fn who(id: &str) -> Who {
 }
 
 impl Who {
-    pub(super) fn groups(mut self, groups: &[&str]) -> Self {
+    pub(crate) fn groups(mut self, groups: &[&str]) -> Self {
         self.0.groups = groups.iter().map(|group| Arc::from(*group)).collect();
         self
     }
 
-    pub(super) fn roles(mut self, roles: &[&str]) -> Self {
+    pub(crate) fn roles(mut self, roles: &[&str]) -> Self {
         self.0.roles = roles.iter().map(|role| Arc::from(*role)).collect();
         self
     }
 
-    pub(super) fn claims(mut self, claims: serde_json::Value) -> Self {
+    pub(crate) fn claims(mut self, claims: serde_json::Value) -> Self {
         self.0.claims = claims.as_object().unwrap().clone();
         self
     }
 
-    pub(super) fn mfa(mut self) -> Self {
+    pub(crate) fn mfa(mut self) -> Self {
         self.0.mfa = true;
         self
     }
 
-    pub(super) fn ip(mut self, ip: &str) -> Self {
+    pub(crate) fn ip(mut self, ip: &str) -> Self {
         self.0.ip = ip.parse().unwrap();
         self
     }
 
-    pub(super) fn principal(&self) -> Principal {
+    pub(crate) fn principal(&self) -> Principal {
         Principal::assumed(self.0.clone())
     }
 }
 
-pub(super) fn noon() -> Timestamp {
+pub(crate) fn noon() -> Timestamp {
     "2026-11-20T04:00:00Z".parse().unwrap()
 }
 
-pub(super) fn head(line: &str) -> http::request::Parts {
+pub(crate) fn head(line: &str) -> http::request::Parts {
     let (method, uri) = line.split_once(' ').unwrap();
     http::Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0
 }
 
 /// Decides a request at noon (in Shanghai, a Friday).
-pub(super) fn decide(plan: &Plan, who: &Who, line: &str) -> Result<Permit, DenialReason> {
+pub(crate) fn decide(plan: &Plan, who: &Who, line: &str) -> Result<Permit, DenialReason> {
     decide_at(plan, who, line, None, noon()).map_err(|denial| denial.reason)
 }
 
-pub(super) fn decide_at(
+pub(crate) fn decide_at(
     plan: &Plan,
     who: &Who,
     line: &str,
@@ -128,7 +128,7 @@ pub(super) fn decide_at(
 }
 
 /// What a permit lets through of an answer: the text, or why it was cut.
-pub(super) fn pass(permit: &Permit, answer: &str) -> Result<(String, Counts), CutReason> {
+pub(crate) fn pass(permit: &Permit, answer: &str) -> Result<(String, Counts), CutReason> {
     let mut rewriter = Rewriter::new(permit.rewrite().clone(), permit.params().clone());
     let mut out = Vec::new();
     rewriter.push(answer.as_bytes(), &mut out).map_err(|cut| cut.reason)?;
@@ -137,7 +137,7 @@ pub(super) fn pass(permit: &Permit, answer: &str) -> Result<(String, Counts), Cu
 }
 
 /// The answer to a request that must be allowed, as JSON.
-pub(super) fn get(plan: &Plan, who: &Who, line: &str, answer: serde_json::Value) -> serde_json::Value {
+pub(crate) fn get(plan: &Plan, who: &Who, line: &str, answer: serde_json::Value) -> serde_json::Value {
     let permit = decide(plan, who, line).unwrap();
     let (text, _) = pass(&permit, &answer.to_string()).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))

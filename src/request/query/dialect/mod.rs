@@ -2,9 +2,10 @@
 //!
 //! A dialect reads a text whole, finds every field it names, and writes the text again from what it read; what it does
 //! not know is refused, never forwarded. To add one: a variant of [`Dialect`] with its name, a file here, and a line
-//! in [`Language::of`].
+//! in [`of`].
 
 mod kingdee;
+mod odata;
 mod scan;
 
 use crate::policy::{Dialect, QueryFields, QueryRule};
@@ -27,6 +28,7 @@ pub(super) trait Language {
 pub(super) fn of(dialect: Dialect) -> &'static dyn Language {
     match dialect {
         Dialect::Kingdee => &kingdee::Kingdee,
+        Dialect::OData => &odata::OData,
     }
 }
 
