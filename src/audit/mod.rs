@@ -23,5 +23,5 @@ mod testing;
 
 pub use log::{AuditError, AuditLog, Closing, OpenError, Opened, Sealed, Settings, Sync};
 pub use query::{Filter, Gaps, Match, Search};
-pub use record::{Duty, Event, Outcome, Record};
+pub use record::{Duty, Event, KEYS_CAP, Outcome, Record};
 pub use verify::{Evidence, Finding, Verdict, verify};

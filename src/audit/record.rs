@@ -233,16 +233,14 @@ impl Record {
     }
 
     /// What the answer held so far; replaces what was said before.
-    pub fn counts(&mut self, counts: &Counts) {
-        let answer = Answer {
-            released: counts.released,
-            withheld: counts.withheld,
-            keys: counts.keys.iter().take(KEYS_CAP).map(|key| kept(key, KEY_CAP)).collect(),
-            more_keys: counts.keys.len() > KEYS_CAP,
-            fields: counts.fields.clone(),
-            unknown: counts.unknown.clone(),
-            grants: counts.grants.clone(),
-        };
+    pub fn counts(&mut self, counts: Counts) {
+        let Counts { released, withheld, mut keys, fields, unknown, grants, .. } = counts;
+        let more_keys = keys.len() > KEYS_CAP;
+        keys.truncate(KEYS_CAP);
+        for key in keys.iter_mut().filter(|key| key.len() > KEY_CAP) {
+            *key = kept(key, KEY_CAP);
+        }
+        let answer = Answer { released, withheld, keys, more_keys, fields, unknown, grants };
         self.set(|d| d.answer = answer);
     }
 
@@ -351,7 +349,7 @@ pub(super) const REASON_CAP: usize = 512;
 /// Longest list of names.
 pub(super) const LIST_CAP: usize = 256;
 /// How many record keys are kept; their number is kept in any case.
-const KEYS_CAP: usize = 100;
+pub const KEYS_CAP: usize = 100;
 /// As much of a record key as is kept before it is unescaped: an escape takes up to six characters.
 const KEY_CAP: usize = NAME_CAP * 6;
 

@@ -3,8 +3,10 @@
 
 mod clock;
 mod diagnostic;
+mod id;
 mod secret;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use diagnostic::{Diagnostic, Place, Report, Severity, suggest};
+pub use id::fresh_id;
 pub use secret::Secret;

@@ -3,12 +3,11 @@
 //! In order: the roles the principal holds now; the guards on fields that are not met; the rights of those roles on
 //! the route (cached); the guards on actions; the values for the conditions on records.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::base::fresh_id;
 use crate::identity::Principal;
 use crate::rewrite::condition::{Param, ParamRoot, Params, Value};
 use crate::rewrite::{Access, Path};
@@ -73,7 +72,7 @@ impl Plan {
             (Some(_), None) => return Err(self.denial_on(route, no_permission(route))),
         };
         Ok(Permit {
-            id: decision_id(now),
+            id: fresh_id(now),
             policy_version: self.version.clone(),
             route: route.facts.clone(),
             operation: Arc::new(operation),
@@ -138,7 +137,7 @@ impl Plan {
     fn pass_at(&self, operation: Operation, now: Timestamp) -> Result<Permit, Denial> {
         let route = self.table(operation.route).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
         Ok(Permit {
-            id: decision_id(now),
+            id: fresh_id(now),
             policy_version: self.version.clone(),
             route: route.facts.clone(),
             operation: Arc::new(operation),
@@ -336,18 +335,4 @@ fn fill(template: &[Segment], operation: &Operation) -> String {
         }
     }
     path
-}
-
-/// Sorts by time (RFC 9562 section 5.7). Its random part comes from a counter under a key drawn once by the process: ids
-/// name decisions and are no secrets, and a system call for each would cost more than the decision.
-fn decision_id(now: Timestamp) -> uuid::Uuid {
-    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let (high, low) = (KEY.hash_one(count), KEY.hash_one((count, 1_u8)));
-    let mut random = [0_u8; 10];
-    let bytes = high.to_be_bytes().into_iter().chain(low.to_be_bytes());
-    random.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }

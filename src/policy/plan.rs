@@ -158,13 +158,16 @@ impl Plan {
             Choice::MemoryDecides(_) => return Err(self.denial(DenialReason::NoRoute)),
         };
         let route = self.table(index).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
-        let params = route
+        let params: Vec<(Arc<str>, String)> = route
             .template
             .iter()
             .zip(&target.segments)
             .filter_map(|(segment, text)| segment.value(text))
             .map(|(name, value)| (name.clone(), value.to_owned()))
             .collect();
+        if !params.iter().all(|(_, value)| target::is_plain_name(value)) {
+            return Err(self.unclear("a parameter of the path is more than a name"));
+        }
         let said = route.facts.body_as != BodyForms::default() || head.headers.contains_key(CONTENT_TYPE);
         let given = match request.given(&route.facts.body_as).filter(|_| route.reads_body && said) {
             Some(Ok(given)) => Some(given),

@@ -52,6 +52,14 @@ pub(super) fn write_segment(segment: &str, out: &mut String) {
     out.extend(utf8_percent_encode(segment, SEGMENT));
 }
 
+/// Whether a path parameter is a key and nothing that an upstream could read more into: no alternate key
+/// (`phone='138'`), no list of keys, no property or function (`$count`), no dot or blank that some servers drop.
+pub(super) fn is_plain_name(value: &str) -> bool {
+    !value.starts_with(['$', '@', '.', ' ', '~'])
+        && !value.ends_with(['.', ' '])
+        && !value.contains(['=', '(', ')', '\'', '"', ',', '*', '<', '>', '{', '}', '|', '^', '`'])
+}
+
 fn segments(path: &str) -> Result<Vec<String>, Unclear> {
     let Some(rest) = path.strip_prefix('/') else { return Err("the path does not start with a slash") };
     if path.len() > MAX_PATH_BYTES {

@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::audit::{AuditError, Closing, Duty, Outcome, Record};
+use crate::audit::{AuditError, Closing, Duty, KEYS_CAP, Outcome, Record};
 use crate::base::Clock;
 use crate::identity::{Peer, Principal};
 use crate::limits::{Limited, Notice, Remaining};
@@ -205,7 +205,17 @@ impl Account {
 
     /// What the answer held so far.
     pub(super) fn counts(&mut self, counts: &Counts) {
-        self.counts.clone_from(counts);
+        self.counts = Counts {
+            bytes_in: counts.bytes_in,
+            bytes_out: counts.bytes_out,
+            released: counts.released,
+            withheld: counts.withheld,
+            fields: counts.fields.clone(),
+            unknown: counts.unknown.clone(),
+            // A budget of different records may know far more of them.
+            keys: counts.keys.iter().take(KEYS_CAP + 1).cloned().collect(),
+            grants: counts.grants.clone(),
+        };
     }
 
     /// The shape of refusals, where the api is known.
@@ -267,7 +277,7 @@ impl Account {
             Reject::Upstream(error) => self.upstream_failed(failure(error)),
             Reject::Unscreenable(error) => {
                 if let Some(counts) = error.counts() {
-                    self.counts.clone_from(counts);
+                    self.counts(counts);
                 }
             }
             Reject::Framing(_)
@@ -292,7 +302,7 @@ impl Account {
         let mut record = self.record.take()?;
         self.count();
         self.log(outcome.name());
-        record.counts(&self.counts);
+        record.counts(std::mem::take(&mut self.counts));
         record.bytes(self.received.load(Ordering::Relaxed), self.sent);
         record.outcome(outcome);
         Some(record.close())

@@ -41,7 +41,7 @@ use hyper::body::Incoming;
 use uuid::Uuid;
 
 use crate::audit::AuditLog;
-use crate::base::Clock;
+use crate::base::{Clock, fresh_id};
 use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
@@ -205,7 +205,7 @@ impl Gateway {
         violation: Option<Violation>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
-        let id = self.new_id();
+        let id = fresh_id(self.clock.now());
         let mut response = match self.audit.begin(id, peer) {
             Ok(record) => {
                 let log = self.access.as_ref();
@@ -247,14 +247,6 @@ impl Gateway {
             Ok(answer) => answer,
             Err((reject, account)) => refuse(&reject, account, id).await,
         }
-    }
-
-    /// Names a request. Ids sort by time.
-    fn new_id(&self) -> Uuid {
-        let now = self.clock.now();
-        let seconds = u64::try_from(now.as_second()).unwrap_or_default();
-        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
-        Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
     }
 }
 

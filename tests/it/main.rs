@@ -1,6 +1,8 @@
 //! Integration tests: one binary, one module for each stage.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod callers;
@@ -19,11 +21,15 @@ mod http2;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod paths;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
 mod slowness;
+#[cfg(test)]
+mod smuggling;
 #[cfg(test)]
 mod stages;
 #[cfg(test)]

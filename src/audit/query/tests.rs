@@ -45,7 +45,7 @@ async fn read(log: &AuditLog, n: u32, who: &str, resource: &str, released: u64, 
     record.route(&route(resource, if released > 1 { Action::List } else { Action::Read }));
     let shown = FieldCount { shown: 1, ..FieldCount::default() };
     let hidden = FieldCount { hidden: 1, ..FieldCount::default() };
-    record.counts(&Counts {
+    record.counts(Counts {
         released,
         keys: keys.iter().map(|key| (*key).into()).collect(),
         fields: [

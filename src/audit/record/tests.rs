@@ -79,7 +79,7 @@ async fn a_record_says_who_did_what_to_which_records_and_what_came_of_it() {
         record.request(&http::Method::GET, "/api/v1/customers/42?phone=13800138000#x");
         record.principal(&principal("li.na", "李娜"));
         record.route(&route());
-        record.counts(&counts());
+        record.counts(counts());
         record.status(http::StatusCode::OK);
         record.upstream_status(http::StatusCode::PARTIAL_CONTENT);
         record.bytes(0, 300);
@@ -179,7 +179,7 @@ async fn a01_whatever_the_texts_hold_a_record_is_one_canonical_line() {
         record.outcome(Outcome::Refused(text.clone()));
         let quoted = serde_json::to_string(text).unwrap();
         let key = quoted.strip_prefix('"').unwrap().strip_suffix('"').unwrap();
-        record.counts(&Counts {
+        record.counts(Counts {
             keys: vec![key.into()],
             unknown: BTreeSet::from([text.as_str().into()]),
             ..counts()
@@ -209,7 +209,7 @@ async fn the_longest_record_stays_below_the_longest_line() {
         let mut record = complete(&log, 1);
         record.request(&http::Method::GET, &text);
         record.principal(&principal(&text, &text));
-        record.counts(&Counts {
+        record.counts(Counts {
             fields: many.iter().map(|f| (f.clone(), FieldCount { shown: 1, masked: 1, hidden: 1 })).collect(),
             unknown: many.iter().map(|f| (&**f).into()).collect(),
             keys: many.iter().map(|f| (&**f).into()).collect(),
