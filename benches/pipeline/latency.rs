@@ -1,5 +1,6 @@
 //! How long a caller waits at 64 connections, and whether anybody waits for an acknowledgement: the system delays those
 //! by 40 ms, so whoever sends a small piece without `TCP_NODELAY` while another is on the way waits that long.
+#![expect(clippy::disallowed_methods, reason = "a bench measures the machine's own time")]
 
 use std::time::{Duration, Instant};
 

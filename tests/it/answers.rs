@@ -368,7 +368,8 @@ async fn r29_answers_that_differ_in_what_is_hidden_are_equal_to_the_byte() {
             r#"{{"data":[{{"id":1,"owner_id":"li.na","name":"Ada","secret":"{secret}","credit_limit":5}},{{"id":2,"owner_id":"u9","name":"{secret}"}}],"total":2}}"#
         )
     };
-    let mut seen: Vec<(Vec<(String, String)>, Vec<u8>)> = Vec::new();
+    type Answered = (Vec<(String, String)>, Vec<u8>);
+    let mut seen: Vec<Answered> = Vec::new();
     for secret in ["Ada", "AdaAdaAdaAdaAdaAdaAdaAda", "\u{738b}\u{82b3}x9!"] {
         let body = with(secret);
         let (_upstream, gateway) =

@@ -15,7 +15,7 @@ use crate::policy::source::{Mark, Word, did_you_mean};
 use crate::policy::syntax::{Api, Format, PartKind, ResourceOf, Route, RoutePart, Uneditable, WhenPart};
 
 /// Action and resource, and what the request must say for them; neither for a public route.
-type Target = (Option<(Action, ResourceId)>, Option<RouteWhen>);
+pub(super) type Target = (Option<(Action, ResourceId)>, Option<RouteWhen>);
 
 impl Compiler<'_> {
     pub(super) fn routes(&mut self) -> Router {

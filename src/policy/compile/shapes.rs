@@ -7,6 +7,7 @@ use crate::base::Diagnostic;
 use crate::rewrite::{Path, Step};
 
 use super::Compiler;
+use super::routes::Target;
 use crate::policy::body::{BodyForm, BodyForms};
 use crate::policy::model::{
     AskedAt, RecordTypes, ResourceId, ResourceTable, RouteQuery, RouteWhen, RowColumns,
@@ -296,7 +297,7 @@ impl Compiler<'_> {
         &self,
         route: &Route,
         action: Option<Action>,
-    ) -> Vec<(Option<(Action, ResourceId)>, Option<RouteWhen>)> {
+    ) -> Vec<Target> {
         let about = action.and_then(|action| {
             let types = self.record_types(route, &action)?;
             let (_, id) = types.cases.first()?;

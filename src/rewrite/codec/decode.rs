@@ -167,8 +167,9 @@ impl Decoder {
                 Ok(false) if source.unwritten().is_empty() => break,
                 Ok(false) if consumed == 0 && length == 0 => return Err(self.cut(CutReason::Compression)),
                 Ok(false) => {}
-                // Without input "no progress" is no error; a real one shows again with the next byte, or at the end.
-                Err(_) if probing => break,
+                // Without input "no progress" is no error, and a real one shows again with the next byte or at the end.
+                // A zstd decoder says the former without an error, and forgets the latter.
+                Err(_) if probing && !matches!(stream.next, Next::Frame) => break,
                 Err(_) => return Err(self.cut(CutReason::Compression)),
             }
         }

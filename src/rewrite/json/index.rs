@@ -65,7 +65,9 @@ impl Ahead {
     /// Scans anew from `pos`, if the index has run out there before the slice; `false`: that would not help.
     pub(crate) fn go_on(&mut self, pos: usize, end: usize, slice: &[u8]) -> bool {
         let ran_out = self.cursor + MEMBER_PLACES > self.index.len();
-        let more = ran_out && pos > self.from && self.to < end;
+        // Where little was used up, another scan would find little more: a long run of blanks would be scanned again
+        // for every blank.
+        let more = ran_out && pos >= self.from + WINDOW_BYTES / 4 && self.to < end;
         if more {
             self.scan(pos, slice);
         }

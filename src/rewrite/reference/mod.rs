@@ -76,11 +76,13 @@ pub(crate) fn compact(text: &str) -> Option<String> {
     reader.whole().map(|tree| tree.print())
 }
 
+type Uniformity = HashMap<(usize, Vec<usize>), Rc<Uniform>>;
+
 struct Judge<'j> {
     plan: &'j RewritePlan,
     params: &'j Params,
     released: u64,
     withheld: u64,
     /// By rule and applying grants: places known to be uniform or not.
-    uniform: RefCell<HashMap<(usize, Vec<usize>), Rc<Uniform>>>,
+    uniform: RefCell<Uniformity>,
 }

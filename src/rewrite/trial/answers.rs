@@ -46,7 +46,8 @@ pub(crate) fn fuzz(form: Form, data: &[u8]) {
 
 /// The plan of a number. Many cases in a row have the same one, and to compile its conditions takes longer than a case.
 fn kept(form: Form, seed: u64) -> (Arc<RewritePlan>, Params) {
-    thread_local! { static PLANS: RefCell<HashMap<(Form, u64), (Arc<RewritePlan>, Params)>> = RefCell::default(); }
+    type Plans = HashMap<(Form, u64), (Arc<RewritePlan>, Params)>;
+    thread_local! { static PLANS: RefCell<Plans> = RefCell::default(); }
     PLANS.with_borrow_mut(|plans| {
         if plans.len() > 1000 {
             plans.clear();

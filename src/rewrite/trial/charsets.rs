@@ -64,7 +64,7 @@ fn wide(text: &[u8], width: usize, big: Option<bool>) -> Option<String> {
             let fold = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
             if big { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
         };
-        (text.len() % width == 0).then(|| text.chunks(width).map(unit).collect())
+        text.len().is_multiple_of(width).then(|| text.chunks(width).map(unit).collect())
     };
     let first_is_plain = |big: bool| units(big).is_some_and(|u| matches!(u.first(), Some(0xfeff | 1..=0xff)));
     let big = match big {

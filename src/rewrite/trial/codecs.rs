@@ -80,7 +80,7 @@ fn encode(coding: Coding, text: &[u8], size: usize) -> Vec<u8> {
     let (mut encoder, mut out) = (Encoder::new(coding), Vec::new());
     for chunk in text.chunks(size) {
         encoder.push(chunk, &mut out);
-        if size % 3 == 0 {
+        if size.is_multiple_of(3) {
             encoder.flush(&mut out);
         }
     }

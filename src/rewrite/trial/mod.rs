@@ -5,7 +5,6 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::string_slice,
     reason = "only tests and fuzz targets: a panic is how they fail"
 )]
 
