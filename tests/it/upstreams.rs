@@ -109,7 +109,7 @@ async fn a_request_that_was_sent_again_is_one_request_in_the_audit() {
     assert_eq!(crm.received().len(), 2);
     assert_eq!(gateway.metric("fieldgate_upstream_retries_total", "broken").await, 1.0);
     let records = gateway.end().await;
-    assert_eq!((records.len(), &records[0]["outcome"]), (1, &serde_json::json!("completed")));
+    assert_eq!((records.len(), &records[0]["outcome"]), (1, &serde_json::json!("complete")));
 }
 
 #[tokio::test]

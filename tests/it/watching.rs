@@ -10,11 +10,18 @@ use crate::support::upstream::{Act, Framing, Gate, Received, Upstream, answer, j
 
 /// Families that nothing a caller or an upstream does can raise; the tests that do are named.
 const RAISED_ELSEWHERE: &[&str] = &[
-    "fieldgate_audit_failures_total",    // disk::a07_…
-    "fieldgate_audit_queued_records",    // the audit's own tests; 0 between writes
-    "fieldgate_key_set_fetches_total",   // the tests of token issuers
-    "fieldgate_limit_failures_total",    // a store that fails
-    "fieldgate_audit_suppressed_total",  // the last test of this file
+    "fieldgate_audit_failures_total",            // disk::a07_…
+    "fieldgate_audit_queued_records",            // the audit's own tests; 0 between writes
+    "fieldgate_key_set_fetches_total",           // the tests of token issuers
+    "fieldgate_limit_failures_total",            // a store that fails
+    "fieldgate_audit_suppressed_total",          // the last test of this file
+    "fieldgate_identity_questions_total",        // the tests of introspection and vendor tokens
+    "fieldgate_upstream_breaker_openings_total", // the upstream's own tests, as the next two
+    "fieldgate_upstream_credential_renewals_total",
+    "fieldgate_upstream_retries_total",
+    "fieldgate_upstream_hosts_available", // these three are looked at once a second
+    "fieldgate_upstream_requests_in_flight",
+    "fieldgate_upstream_requests_pending",
     "fieldgate_log_lines_dropped_total", // telemetry's own tests: a target that blocks
 ];
 

@@ -235,7 +235,7 @@ fn bodies_in_other_forms() {
 #[test]
 fn what_is_not_enforced_is_not_served() {
     let text = format!(
-        "{}apis: {{ s: {{ routes: [{{ match: \"GET /next/{{cursor}}\", action: list, resource: {{ remembered: cursor }}, records: '$[*]' }}] }} }}\n",
+        "{}apis: {{ s: {{ routes: [{{ match: POST /all, action: list, resource: customer, records: '$[*]', batch: {{}} }}] }} }}\n",
         role(&fields("show: [id]"))
     );
     let served =

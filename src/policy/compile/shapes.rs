@@ -293,11 +293,7 @@ impl Compiler<'_> {
     }
 
     /// Action and resource of a route whose records say their type: the first of them stands for all.
-    pub(super) fn subject(
-        &self,
-        route: &Route,
-        action: Option<Action>,
-    ) -> Vec<Target> {
+    pub(super) fn subject(&self, route: &Route, action: Option<Action>) -> Vec<Target> {
         let about = action.and_then(|action| {
             let types = self.record_types(route, &action)?;
             let (_, id) = types.cases.first()?;

@@ -271,7 +271,9 @@ async fn a_record_that_cannot_be_judged_is_not_changed() {
     ] {
         let stages = Stages::new(move |_| acts.clone()).await;
         assert!(stages.ask("seller", json("DELETE", "/customers/7", "")).await.is_err());
-        assert_eq!(stages.crm.only_request().method, "GET");
+        // A read whose connection broke may have been sent again; the change never.
+        let seen = stages.crm.received();
+        assert!((1..=2).contains(&seen.len()) && seen.iter().all(|request| request.method == "GET"));
     }
 }
 
