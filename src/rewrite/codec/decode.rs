@@ -53,6 +53,17 @@ struct Stream {
     next: Next,
     /// Bytes of its header seen so far, up to [`GZIP_FLAGS_AT`] and the flags themselves.
     header: usize,
+    /// What a zstd frame states about itself, and what it came to.
+    frame: Frame,
+}
+
+/// A zstd frame, whose stated size the codec does not compare in every case: not where the last block is empty.
+#[derive(Default)]
+struct Frame {
+    /// The first bytes of it, up to [`ZSTD_HEADER_BYTES`].
+    start: Vec<u8>,
+    /// Decoded bytes.
+    made: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -68,8 +79,7 @@ enum Next {
 impl Decoder {
     /// A decoder for one answer.
     pub fn new(coding: Coding, bounds: DecodeBounds) -> Self {
-        let within =
-            |decoder: Box<dyn DecodeV2 + Send>, next| State::Within(Stream { decoder, next, header: 0 });
+        let within = |decoder: Box<dyn DecodeV2 + Send>, next| State::Within(Stream::new(decoder, next));
         let state = match coding {
             Coding::Identity => State::Plain,
             Coding::Gzip => within(Box::new(GzipDecoder::new()), Next::Member),
@@ -126,7 +136,7 @@ impl Decoder {
                         self.state = State::Sniff(start);
                         return Ok(());
                     }
-                    let stream = Stream { decoder: deflate(&start), next: Next::Nothing, header: 0 };
+                    let stream = Stream::new(deflate(&start), Next::Nothing);
                     self.run(stream, &start, sink)?;
                 }
                 State::Ended(stream) => self.state = State::Within(self.restarted(stream)?),
@@ -156,8 +166,12 @@ impl Decoder {
             let (length, is_full) = (piece.written_len(), piece.has_no_spare_space());
             let consumed = source.written_len() - before;
             self.taken = self.taken.saturating_add(u64::try_from(consumed).unwrap_or(u64::MAX));
+            if matches!(stream.next, Next::Frame) {
+                stream.frame.note(source.written().get(before..).unwrap_or_default(), length);
+            }
             self.give(length, sink)?;
             match ended {
+                Ok(true) if stream.frame.lied() => return Err(self.cut(CutReason::Compression)),
                 Ok(true) => {
                     self.state = State::Ended(stream);
                     return Ok(input.get(source.written_len()..).unwrap_or_default());
@@ -211,6 +225,7 @@ impl Decoder {
             Next::Member | Next::Frame => match stream.decoder.reinit() {
                 Ok(()) => {
                     stream.header = 0;
+                    stream.frame = Frame::default();
                     Ok(stream)
                 }
                 Err(_) => Err(self.cut(CutReason::Compression)),
@@ -223,7 +238,42 @@ impl Decoder {
     }
 }
 
+impl Frame {
+    /// It goes on with these bytes, which came to `made` decoded ones.
+    fn note(&mut self, bytes: &[u8], made: usize) {
+        let missing = ZSTD_HEADER_BYTES.saturating_sub(self.start.len());
+        self.start.extend_from_slice(bytes.get(..missing.min(bytes.len())).unwrap_or_default());
+        self.made = self.made.saturating_add(u64::try_from(made).unwrap_or(u64::MAX));
+    }
+
+    /// Whether it states another size than it has.
+    fn lied(&self) -> bool {
+        self.stated().is_some_and(|stated| stated != self.made)
+    }
+
+    /// The size in its header, if it is a frame with one (RFC 8878 section 3.1.1.1).
+    fn stated(&self) -> Option<u64> {
+        let (descriptor, rest) = self.start.strip_prefix(&ZSTD_MAGIC)?.split_first()?;
+        let single = descriptor & 0x20 != 0;
+        let dictionary = [0, 1, 2, 4].get(usize::from(descriptor & 3))?;
+        let length = match (descriptor >> 6, single) {
+            (0, false) => return None,
+            (0, true) => 1,
+            (1, _) => 2,
+            (2, _) => 4,
+            _ => 8,
+        };
+        let field = rest.get(usize::from(!single) + dictionary..)?.get(..length)?;
+        let value = field.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        Some(if length == 2 { value + 256 } else { value })
+    }
+}
+
 impl Stream {
+    fn new(decoder: Box<dyn DecodeV2 + Send>, next: Next) -> Self {
+        Self { decoder, next, header: 0, frame: Frame::default() }
+    }
+
     /// Whether the header of a gzip member has a flag set that must be zero: "such a bit could indicate the presence of
     /// a new field that would cause subsequent data to be interpreted incorrectly" (RFC 1952 section 2.3.1.2). The
     /// codec passes over them.
@@ -258,6 +308,10 @@ const JUDGED_FROM_BYTES: u64 = 64 << 10;
 /// Where the flags stand in the header of a gzip member, and those that are reserved.
 const GZIP_FLAGS_AT: usize = 3;
 const GZIP_RESERVED: u8 = 0b1110_0000;
+
+/// How a zstd frame that holds data begins, and the most bytes of its header.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const ZSTD_HEADER_BYTES: usize = 18;
 
 /// Windows of at most 8 MiB (RFC 9659 section 3).
 const ZSTD_WINDOW_LOG: u32 = 23;

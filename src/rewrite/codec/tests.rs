@@ -139,6 +139,22 @@ fn reads_zstd_of_several_frames_and_skips_skippable_ones() {
     assert_eq!(decode(Coding::Zstd, &frames).as_deref(), Ok(&b"one two"[..]));
 }
 
+/// Found by fuzzing: libzstd compares the size only where it gets the frame whole, or its last block holds something.
+#[test]
+fn a_zstd_frame_that_lies_about_its_size_is_cut_however_it_comes() {
+    let lying = b"\x28\xb5\x2f\xfd\x20\x40\x30\x00\x00\x01\x00\x00\x80\x9c\x90\x01\x00\x00";
+    let mut honest = *lying;
+    honest[5] = 6;
+    for size in 1..=lying.len() {
+        let in_pieces = |coded: &[u8]| {
+            let decoded = decode_chunks(Coding::Zstd, DecodeBounds::default(), coded.chunks(size));
+            decoded.map_err(|(cut, _)| cut.reason)
+        };
+        assert_eq!(in_pieces(lying), Err(CutReason::Compression), "in pieces of {size}");
+        assert_eq!(in_pieces(&honest), Ok(b"\x01\x00\x00\x80\x9c\x90".to_vec()), "in pieces of {size}");
+    }
+}
+
 #[test]
 fn a_truncated_stream_is_cut_wherever_it_ends() {
     for coding in CODINGS.into_iter().skip(1) {
