@@ -38,7 +38,7 @@ pub use permit::{
     OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts, UneditableRule,
     WriteRule,
 };
-pub use plan::{PUBLIC_REQUESTS, Plan};
+pub use plan::{PUBLIC_REQUESTS, Plan, Seen};
 pub use survey::{
     FieldFacts, GuardFacts, PermissionFacts, ResourceFacts, RoleFacts, RouteRights, Survey, access_at,
 };

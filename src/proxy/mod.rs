@@ -45,7 +45,7 @@ use crate::base::{Clock, fresh_id};
 use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
-use crate::policy::{Permit, Plan};
+use crate::policy::{Permit, Plan, Seen};
 use crate::request::{self, Applied, Refused, RequestBounds, UpstreamRequest};
 use crate::response::{self, ClientFacts, Rewritten};
 use crate::telemetry::{AccessLog, Metrics};
@@ -134,14 +134,16 @@ impl Gateway {
         }
         route?;
 
-        let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
-        let recalled = match (at.plan.recall(&head), &principal) {
+        // Who it is from has left the head, so it is read anew.
+        let seen = at.plan.see(&head)?;
+        let (judged, body) = at.gather(&head, &seen, body, principal.is_none()).await?;
+        let recalled = match (at.plan.recall(&head, &seen), &principal) {
             (Some(recall), Some(principal)) => {
                 self.memory.recall(principal, &recall, at.plan.version()).await?
             }
             _ => None,
         };
-        let operation = at.plan.operation_recalling(&head, judged, recalled.as_ref())?;
+        let operation = at.plan.operation_of(&head, seen, judged, recalled.as_ref())?;
         let permit = match &principal {
             Some(principal) => at.plan.decide(principal, operation, self.clock.now())?,
             None => at.plan.pass(operation, self.clock.now())?,
@@ -276,10 +278,11 @@ impl Snapshot {
     async fn gather(
         &self,
         head: &Parts,
+        seen: &Seen,
         body: Arriving,
         public: bool,
     ) -> Result<(Option<Bytes>, Either<Arriving, Empty<Bytes>>), Reject> {
-        if !self.plan.needs_body(head) {
+        if !self.plan.judges_body(seen) {
             let body = if public { self.passing(body)? } else { body };
             return Ok((None, Either::Left(body)));
         }

@@ -56,7 +56,7 @@ fn editable(
 ) -> Result<(Tree, bool), Refused> {
     let cut = |_| Refused::Body("it has not the declared shape");
     let mut out = Vec::new();
-    let mut rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(params));
+    let mut rewriter = Rewriter::new(Arc::clone(plan), params.clone());
     rewriter.push(given.to_json().as_bytes(), &mut out).map_err(cut)?;
     rewriter.finish(&mut out).map_err(cut)?;
     let kept = Tree::parse(&out, bounds.depth).map_err(Refused::Body)?;
