@@ -15,6 +15,8 @@ use prometheus::{
 use super::names::{self, Metric, label};
 use super::vocabulary::Vocabulary;
 
+mod shadow;
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
@@ -154,6 +156,9 @@ pub struct Metrics {
     records_withheld: IntCounterVec,
     fields: IntCounterVec,
     unknown_fields: IntCounterVec,
+    shadow_decisions: IntCounterVec,
+    shadow_fields: IntCounterVec,
+    shadow_policy_info: IntGaugeVec,
     limit_refusals: IntCounterVec,
     limit_warnings: IntCounterVec,
     limit_use: HistogramVec,
@@ -223,6 +228,9 @@ impl Metrics {
             records_withheld: counters(r, &names::RECORDS_WITHHELD),
             fields: counters(r, &names::FIELDS),
             unknown_fields: counters(r, &names::UNKNOWN_FIELDS),
+            shadow_decisions: counters(r, &names::SHADOW_DECISIONS),
+            shadow_fields: counters(r, &names::SHADOW_FIELDS),
+            shadow_policy_info: gauges(r, &names::SHADOW_POLICY_INFO),
             limit_refusals: counters(r, &names::LIMIT_REFUSALS),
             limit_warnings: counters(r, &names::LIMIT_WARNINGS),
             limit_use: histograms(r, &names::LIMIT_USE),
