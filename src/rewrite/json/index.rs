@@ -44,6 +44,7 @@ impl Ahead {
     }
 
     /// Makes the index reach `pos`; `false`: too little is left.
+    #[inline]
     pub(crate) fn aim(&mut self, pos: usize, end: usize, slice: &[u8]) -> bool {
         if pos < self.from || pos >= self.to {
             if end.saturating_sub(pos) < LEAST_BYTES {
@@ -51,13 +52,11 @@ impl Ahead {
             }
             self.scan(pos, slice);
         }
-        let before = self.cursor.checked_sub(1).and_then(|before| self.place(before));
-        if before.is_some_and(|before| before >= pos) {
-            let from = self.from;
-            self.cursor = self.index.partition_point(|place| from + (*place as usize) < pos);
-        }
-        while self.place(self.cursor).is_some_and(|place| place < pos) {
-            self.cursor += 1;
+        let at = (pos - self.from) as u32;
+        let aims = |place: Option<&u32>| place.is_some_and(|place| *place >= at);
+        let (this, before) = (self.index.get(self.cursor), self.index.get(self.cursor.wrapping_sub(1)));
+        if !aims(this) || aims(before) {
+            self.cursor = self.index.partition_point(|place| *place < at);
         }
         true
     }
@@ -244,17 +243,31 @@ impl<'s> View<'s> {
     #[inline(always)]
     pub(crate) fn is_bare_scalar(&self, from: usize, to: usize) -> bool {
         let length = to.saturating_sub(from);
-        let Some(head) = self.text.get(from..).and_then(|text| text.first_chunk::<16>()) else {
-            return length <= self.number_bytes && self.text.get(from..to).is_some_and(is_scalar);
-        };
-        (length <= self.number_bytes && is_short_number(u128::from_le_bytes(*head), length))
-            || self.is_other_scalar(from, to)
+        let head = self.text.get(from..).and_then(|text| text.first_chunk::<8>());
+        let short = head.is_some_and(|head| is_short_integer(u64::from_le_bytes(*head), length));
+        (short && length <= self.number_bytes) || self.is_other_scalar(from, to)
     }
 
     #[inline(never)]
     fn is_other_scalar(&self, from: usize, to: usize) -> bool {
-        to.saturating_sub(from) <= self.number_bytes && self.text.get(from..to).is_some_and(is_scalar)
+        let length = to.saturating_sub(from);
+        let head = self.text.get(from..).and_then(|text| text.first_chunk::<16>());
+        length <= self.number_bytes
+            && (head.is_some_and(|head| is_short_number(u128::from_le_bytes(*head), length))
+                || self.text.get(from..to).is_some_and(is_scalar))
     }
+}
+
+/// Whether the first `length` bytes of the word (up to all eight) are digits, and no zero leads.
+#[inline(always)]
+fn is_short_integer(word: u64, length: usize) -> bool {
+    if length == 0 || length > 8 {
+        return false;
+    }
+    let shift = 64 - 8 * length;
+    let digits = (word << shift) ^ (0x3030_3030_3030_3030 << shift);
+    let over_nine = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    over_nine == 0 && (length == 1 || word & 0xFF != u64::from(b'0'))
 }
 
 /// Whether the first `length` of the sixteen bytes are a number without sign and exponent.
