@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::identity::{Assumed, Principal};
 use crate::policy::{Decided, Denial, Foreseen, Permit, Plan, ShadowOf};
 use crate::request::{Applied, Outgoing, Refused, RequestBounds, apply, asks};
+use crate::response::{declared, is_told};
 use crate::rewrite::condition::Params;
 use crate::rewrite::{Counts, Cut, RewritePlan, Rewriter};
 
@@ -132,7 +133,9 @@ pub fn admitted(
             if !released {
                 return Err(Refusal::NotReleased);
             }
-            Some(Applied::new(screened.counts.grants))
+            let kept = screened.body.unwrap_or_default();
+            let applied = Applied::new(read, screened.counts.grants, &kept, None);
+            Some(applied.map_err(|_| Refusal::NotReleased)?)
         }
     };
     let request = Request::from_parts(head, Full::new(body));
@@ -172,9 +175,14 @@ pub fn screen(permit: &Permit, status: StatusCode, answer: &[u8]) -> Screened {
     if permit.route().public {
         return Screened { status, body: Some(answer.to_vec()), counts: Counts::default(), cut: None };
     }
-    if !status.is_success() {
-        // Errors of the upstream are replaced: their texts may hold values.
-        return Screened { status, body: None, counts: Counts::default(), cut: None };
+    let errors = permit.route().errors.as_ref();
+    let told = errors.is_some_and(|shape| is_told(shape, answer));
+    if !status.is_success() || told {
+        // Errors of the upstream are replaced but for what is declared: their texts may hold values.
+        let absent = permit.route().single && matches!(status.as_u16(), 403 | 404 | 410);
+        let body = errors.filter(|_| !absent).and_then(|shape| declared(shape, answer));
+        let status = if told && body.is_none() { StatusCode::BAD_GATEWAY } else { status };
+        return Screened { status, body, counts: Counts::default(), cut: None };
     }
     let mut screened = rewrite(permit.rewrite(), permit.params(), answer);
     screened.status = status;

@@ -27,10 +27,18 @@ pub(super) struct Rights {
     pub(super) write: Option<Arc<WriteRule>>,
     pub(super) query: Arc<QueryRule>,
     /// Releases the record before a write, read by the route's reader.
-    pub(super) pre_read: Option<Arc<RewritePlan>>,
+    pub(super) pre_read: Option<PreReadRights>,
     pub(super) limits: Arc<[Arc<LimitRule>]>,
     pub(super) rules: Arc<[Arc<str>]>,
     pub(super) roles: Arc<[Arc<str>]>,
+}
+
+/// Releases a record before a write.
+#[derive(Clone, Debug)]
+pub(super) struct PreReadRights {
+    pub(super) plan: Arc<RewritePlan>,
+    /// Whether the write needs the record itself.
+    pub(super) keep: bool,
 }
 
 /// Puts the rights together. `None`: no permission covers the route's action and resource. `hiding` are the guards on
@@ -63,7 +71,7 @@ pub(super) fn assemble_in(
     let side = Side { tables, all: &all, action, hiding };
     let table = tables.resources.get(*resource)?;
     let pre_read = match pre_read(tables, route, table, &permissions) {
-        Ok(plan) => plan.map(Arc::new),
+        Ok(rights) => rights,
         // A condition that cannot be judged before the write is not met.
         Err(NoReader) => return None,
     };
@@ -77,7 +85,7 @@ pub(super) fn assemble_in(
     Some(Rights {
         rewrite: Arc::new(rewrite),
         rows,
-        write: write_rule(&side, route, table, &permissions, pre_read.is_some()).map(Arc::new),
+        write: write_rule(&side, route, table, &permissions, pre_read.as_ref()).map(Arc::new),
         query: Arc::new(query_rule(&side, route, &subjects)),
         pre_read,
         limits,
@@ -288,15 +296,17 @@ fn pre_read(
     route: &RouteTable,
     table: &ResourceTable,
     permissions: &[&PermissionTable],
-) -> Result<Option<RewritePlan>, NoReader> {
+) -> Result<Option<PreReadRights>, NoReader> {
     let Some((action, _)) = &route.about else { return Ok(None) };
     let safe = matches!(route.method, http::Method::GET | http::Method::HEAD | http::Method::OPTIONS);
     let always = permissions.iter().any(|permission| permission.when.is_none());
     let only_always = permissions.iter().all(|permission| permission.when.is_none());
     let decided = only_always || (always && route.body.is_none());
-    if safe || !writes_one(action) || decided {
+    let restores = route.body.is_some() && route.on_uneditable == UneditableRule::Restore;
+    if safe || !writes_one(action) || (decided && !restores) {
         return Ok(None);
     }
+    let keep = restores || (route.body.is_some() && moves(permissions));
     let reader = route.reader.and_then(|reader| tables.routes.get(reader)).ok_or(NoReader)?;
     let at = reader.records.clone().ok_or(NoReader)?;
     let grants = permissions
@@ -304,14 +314,29 @@ fn pre_read(
         .map(|permission| Grant {
             when: permission.when.clone(),
             fields: Vec::new(),
-            otherwise: Access::Hide,
+            otherwise: if keep { Access::Show } else { Access::Hide },
             name: permission.name.clone(),
         })
         .collect();
     let rule = RecordRule { key: table.key.clone(), grants, ..bare_rule(table) };
+    Ok(Some(PreReadRights { plan: Arc::new(one_record(at, rule)), keep }))
+}
+
+fn one_record(at: Path, rule: RecordRule) -> RewritePlan {
     let records = Records::One { at, rule: RuleRef::Fixed(RuleId(0)) };
     let layout = Layout { records, keep: Vec::new(), total: None };
-    Ok(Some(RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default())))
+    RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default())
+}
+
+/// Whether what one permission lets be set is what the condition of another one reads: a write can then move the record
+/// out of reach of a permission that lets the rest of it be set.
+fn moves(permissions: &[&PermissionTable]) -> bool {
+    permissions.iter().any(|permission| {
+        let others = permissions.iter().filter(|other| !std::ptr::eq(**other, *permission));
+        others
+            .flat_map(|other| &other.edit)
+            .any(|selector| matches!(selector.access, Access::Show) && deciding(permission, &selector.path))
+    })
 }
 
 fn write_rule(
@@ -319,7 +344,7 @@ fn write_rule(
     route: &RouteTable,
     table: &ResourceTable,
     permissions: &[&PermissionTable],
-    pre_read: bool,
+    pre_read: Option<&PreReadRights>,
 ) -> Option<WriteRule> {
     let at = route.body.as_ref()?;
     let creates = matches!(&route.about, Some((Action::Create, _)));
@@ -333,8 +358,19 @@ fn write_rule(
             name: permission.name.clone(),
         })
         .collect();
-    let whatever_applies = if pre_read { vec![common(&grants, permissions)] } else { grants.clone() };
+    let whatever_applies =
+        if pre_read.is_some() { vec![common(&grants, permissions)] } else { grants.clone() };
     let rule = bare_rule(table);
+    let conditional = permissions.iter().any(|permission| permission.when.is_some());
+    let after = pre_read.filter(|read| read.keep && conditional).map(|_| {
+        let conditions = permissions.iter().map(|permission| Grant {
+            when: permission.when.clone(),
+            fields: Vec::new(),
+            otherwise: Access::Hide,
+            name: permission.name.clone(),
+        });
+        Arc::new(one_record(Path::default(), RecordRule { grants: conditions.collect(), ..bare_rule(table) }))
+    });
     let record = Path(at.steps().strip_suffix(&[Step::Elements]).unwrap_or(at.steps()).to_vec());
     let passing = route.query.body.iter().filter(|part| part.meaning == Meaning::Pass);
     let beside = passing.filter(|part| !record.is_prefix_of(&part.path));
@@ -343,13 +379,23 @@ fn write_rule(
         plan: Arc::new(write_plan_of(&rule, at, &keep, whatever_applies)),
         on_uneditable: route.on_uneditable,
         masks: masks_shown(side, table),
-        rule,
         at: at.clone(),
+        blind: permissions.iter().flat_map(|permission| blind(side, permission)).collect(),
+        after,
+        rule,
         keep,
         grants,
     };
-    debug_assert!(matches!(write.on_uneditable, UneditableRule::Refuse | UneditableRule::Strip));
     Some(write)
+}
+
+/// Places that a permission lets be set and nothing shows.
+fn blind<'t>(side: &Side<'t>, permission: &'t PermissionTable) -> Vec<Path> {
+    let named = permission
+        .edit
+        .iter()
+        .filter(|selector| permission.write_only && matches!(selector.access, Access::Show));
+    named.map(|selector| &selector.path).filter(|path| !shown_with(side, permission, path)).cloned().collect()
 }
 
 /// The plan that a body passes: what may be set is shown, and what else passes is kept.

@@ -75,10 +75,11 @@ impl Plan {
         };
         let pre_read = match (&rights.pre_read, route.reader.and_then(|reader| self.table(reader))) {
             (None, _) => None,
-            (Some(plan), Some(reader)) => Some(Arc::new(PreRead {
+            (Some(read), Some(reader)) => Some(Arc::new(PreRead {
                 method: http::Method::GET,
                 path_and_query: fill(&reader.template, &operation),
-                plan: plan.clone(),
+                plan: read.plan.clone(),
+                keep: read.keep,
             })),
             (Some(_), None) => return Err(self.denial_on(route, no_permission(route))),
         };

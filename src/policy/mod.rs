@@ -35,9 +35,9 @@ pub use keys::MaskKeys;
 pub use load::{Loaded, policy_files};
 pub use operation::{Action, Operation};
 pub use permit::{
-    AskedColumns, BodyPart, Bound, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
-    OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts, UneditableRule,
-    WriteRule,
+    AskedColumns, BodyPart, Bound, Denial, DenialReason, DenialShape, Dialect, ErrorShape, LimitRule,
+    LimitUnit, Meaning, OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts,
+    UneditableRule, WriteRule,
 };
 pub use plan::{PUBLIC_REQUESTS, Plan};
 pub use shadow::{

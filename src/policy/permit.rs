@@ -12,6 +12,7 @@ use crate::rewrite::{Grant, Pairs, Path, RecordRule, RewritePlan};
 
 use super::body::BodyForms;
 use super::operation::{Action, Operation};
+use super::tree::Tree;
 
 /// Facts of a route that later stages need.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct RouteFacts {
     pub single: bool,
     /// How refusals of this api look.
     pub denial: Arc<DenialShape>,
+    /// What of this api's own errors passes; `None`: nothing.
+    pub errors: Option<Arc<ErrorShape>>,
     /// What of answers later requests may refer to.
     pub remember: Arc<[Remember]>,
     /// Whether absolute URLs of the upstream in answers point back at the gateway.
@@ -74,6 +77,15 @@ pub struct Bound {
     pub action: Arc<str>,
     /// The roles that were held then.
     pub roles: Vec<Arc<str>>,
+}
+
+/// How an api reports errors, and what of that passes.
+#[derive(Clone, Debug)]
+pub struct ErrorShape {
+    /// Where an answer with a good status says that it is an error, and what stands there if it is none.
+    pub told: Option<(Path, Vec<Tree>)>,
+    /// The places that pass, some masked. Single values only: a container never does.
+    pub kept: Vec<(Path, Option<Arc<Mask>>)>,
 }
 
 /// How an api says no.
@@ -187,8 +199,13 @@ pub struct WriteRule {
     /// Masks that the principal may have been shown, by field path (dotted): a value one of them could have
     /// written is refused.
     pub masks: Vec<(Path, Arc<Mask>)>,
+    /// Where the record is in the body.
+    pub at: Path,
+    /// Places that may be set without being shown.
+    pub blind: Vec<Path>,
+    /// Says which permissions apply to the record as it will be, where a write could change that.
+    pub after: Option<Arc<RewritePlan>>,
     pub(super) rule: RecordRule,
-    pub(super) at: Path,
     /// What else of the body passes: it was judged when the route was found, or says nothing about fields.
     pub(super) keep: Vec<Path>,
     pub(super) grants: Vec<Grant>,
@@ -198,8 +215,13 @@ impl WriteRule {
     /// The plan for a record to which exactly the named permissions apply: those that the pre-read counted in
     /// [`Counts::grants`](crate::rewrite::Counts::grants).
     pub fn narrowed(&self, applied: &BTreeSet<Arc<str>>) -> RewritePlan {
-        let grants = self.grants.iter().filter(|grant| applied.contains(&grant.name)).cloned().collect();
+        let grants = self.grants(applied).cloned().collect();
         super::assemble::write_plan_of(&self.rule, &self.at, &self.keep, grants)
+    }
+
+    /// What the named permissions let be set.
+    pub fn grants(&self, applied: &BTreeSet<Arc<str>>) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(|grant| applied.contains(&grant.name))
     }
 
     /// Where name/value pairs and texts that hold JSON stand in a record.
@@ -215,6 +237,8 @@ pub enum UneditableRule {
     Refuse,
     /// It is taken out of the body.
     Strip,
+    /// It keeps the value that it has.
+    Restore,
 }
 
 /// A record to be read from the upstream and released under `plan` before a write under a record condition is sent.
@@ -226,6 +250,8 @@ pub struct PreRead {
     pub path_and_query: String,
     /// Releases the record if the write's permissions apply to it as it is now.
     pub plan: Arc<RewritePlan>,
+    /// Whether the write needs the record itself: `plan` then releases all of it.
+    pub keep: bool,
 }
 
 /// What query parameters may do.

@@ -35,7 +35,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
@@ -48,7 +48,7 @@ use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
 use crate::policy::{Decided, Permit, Plan};
 use crate::request::{self, Applied, Refused, RequestBounds, UpstreamRequest};
-use crate::response::{self, ClientFacts, Rewritten};
+use crate::response::{self, ClientFacts, Rewritten, Unscreenable};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::{UpstreamResponse, Upstreams};
 
@@ -182,8 +182,12 @@ impl Gateway {
         let request = Request::from_parts(head, body);
         let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
         account.asks(&narrowed);
+        let conditional = narrowed.is_conditional();
         let answer = self.ask(at, &permit, narrowed).await?;
         account.upstream(&answer);
+        if conditional && answer.status() == StatusCode::PRECONDITION_FAILED {
+            return Err(Unscreenable::Changed.into());
+        }
         let answer = response::transform(&permit, answer, &client).await?;
         Ok(Begun { answer, ticket, under: principal.map(|principal| Under { principal, permit }) })
     }

@@ -36,6 +36,10 @@ where
     let operation = permit.operation();
     let public = permit.route().public;
     let mut narrowed = headers::narrowed(permit, &caller)?;
+    let tag = applied.and_then(Applied::tag);
+    if let Some(tag) = tag {
+        headers::only_if(tag, &mut narrowed)?;
+    }
     let body = if public {
         passing(body)
     } else {
@@ -53,7 +57,8 @@ where
         &Method::HEAD if !public => &Method::GET,
         method => method,
     };
-    made(method, target(operation.path(), &query)?, narrowed, body, presented)
+    let request = made(method, target(operation.path(), &query)?, narrowed, body, presented)?;
+    Ok(if tag.is_some() { request.conditional() } else { request })
 }
 
 /// The read that has to come before a write under a record condition; its answer goes to `response::judge`.
@@ -117,7 +122,10 @@ fn judged(
     };
     narrowed.insert(CONTENT_TYPE, given.media_type().clone());
     let tree = match permit.write() {
-        Some(rule) => write::filter(rule, applied, permit.params(), given.tree(), bounds)?,
+        Some(rule) => {
+            let by = (permit.operation().method(), permit.params());
+            write::filter(rule, applied, by, given.tree(), bounds)?
+        }
         None => query::body(permit, given.tree())?,
     };
     Ok(Outgoing::Whole(given.write(&tree)))

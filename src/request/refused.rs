@@ -52,6 +52,9 @@ pub enum Refused {
     /// A precondition that would be lost: the gateway withholds the validators it would be compared with.
     #[error("the precondition `{0}` cannot be honoured")]
     Precondition(&'static str),
+    /// The change would move the record out of reach of what lets it be made.
+    #[error("no permission would apply to the record after the change")]
+    Moves,
     /// The record to be changed was not read before, although the permit asks for that.
     #[error("the record to be changed was not judged")]
     NotJudged,
@@ -80,6 +83,7 @@ impl Refused {
             | Self::Asked { .. }
             | Self::NotEditable { .. }
             | Self::MaskedValue { .. }
+            | Self::Moves
             | Self::NotJudged => StatusCode::FORBIDDEN,
             Self::Target | Self::UnexpectedBody | Self::Body(_) | Self::Upgrade | Self::Read(_) => {
                 StatusCode::BAD_REQUEST
@@ -111,6 +115,7 @@ impl Refused {
             Self::TooLarge { .. } => "too_large",
             Self::MediaType(_) => "media_type",
             Self::Precondition(_) => "precondition",
+            Self::Moves => "moves",
             Self::NotJudged => "not_judged",
             Self::Upgrade => "upgrade",
             Self::Read(_) => "read",

@@ -15,6 +15,7 @@ mod dice;
 mod fine_print;
 mod invented;
 mod language;
+mod later;
 mod naive;
 mod quoted;
 mod random;

@@ -22,6 +22,7 @@ fn route() -> Arc<RouteFacts> {
         public: false,
         single: true,
         denial: Arc::new(denial),
+        errors: None,
         remember: Arc::default(),
         rewrite_origin: false,
         body_as: Default::default(),

@@ -247,6 +247,7 @@ impl Compiler<'_> {
             public: route.public,
             single,
             denial: denial.clone(),
+            errors: api.errors.as_ref().map(|errors| Arc::new(self.error_shape(errors))),
             remember: self.remembers(route, records.as_ref(), about.as_ref()),
             rewrite_origin: api.rewrite_origin,
             body_as: self.body_forms(route),
@@ -254,6 +255,9 @@ impl Compiler<'_> {
             response_headers: self.headers(&route.response_headers),
         };
         let body = self.body(route, about.as_ref());
+        if route.on_uneditable == Some(Uneditable::Restore) {
+            self.check_restore(route, about.as_ref());
+        }
         let format = self.answer_format(route, about.as_ref());
         let query = self.questions(route, about.as_ref(), &when, rows.as_ref());
         Some(RouteTable {
@@ -277,11 +281,7 @@ impl Compiler<'_> {
             on_uneditable: match route.on_uneditable {
                 None | Some(Uneditable::Refuse) => UneditableRule::Refuse,
                 Some(Uneditable::Strip) => UneditableRule::Strip,
-                Some(Uneditable::Restore) => {
-                    let then = "the request is refused instead";
-                    self.not_enforced("`on_uneditable: restore`", then, false, route.mark);
-                    UneditableRule::Refuse
-                }
+                Some(Uneditable::Restore) => UneditableRule::Restore,
             },
             query,
             reader: None,
@@ -423,6 +423,17 @@ impl Compiler<'_> {
             let Some(table) = self.tables.routes.get_mut(index) else { continue };
             table.reader = *reader;
             let Some((action, resource)) = table.about.clone() else { continue };
+            if let (None, UneditableRule::Restore, Some(mark)) =
+                (reader, table.on_uneditable, marks.get(index))
+            {
+                self.documents.error_with_help(
+                    "no-read-route",
+                    "`on_uneditable: restore` lays the body over the record, and no route reads that first",
+                    "add a `read` route of the same resource with the same path parameters",
+                    *mark,
+                );
+                continue;
+            }
             if reader.is_some() || !writes_one(&action) || table.method == http::Method::GET {
                 continue;
             }

@@ -23,7 +23,7 @@ pub use guards::{Alert, Approval, Exceed, Guard, GuardScope, Invariant, Limit, Q
 pub use people::{Binding, FieldAccess, MaskDefinition, Permission, Role};
 pub use resources::Resource;
 pub use routes::{
-    Api, Denials, Envelope, Format, PartKind, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
+    Api, Denials, Envelope, Errors, Format, PartKind, ResourceOf, Route, RoutePart, Uneditable, WhenPart,
 };
 pub use shapes::{Asks, QueryParts, RowColumns, Rows, TypeAt};
 pub use tests_section::{Body, PolicyTest, TestExpectation, TestPrincipal, TestRequest, Written};

@@ -12,10 +12,25 @@ pub struct Api {
     pub name: Word,
     /// How it says no.
     pub denial: Option<Denials>,
+    /// What of its errors passes.
+    pub errors: Option<Errors>,
     /// What it can do.
     pub routes: Vec<Route>,
     /// Whether absolute URLs in answers point back at the gateway.
     pub rewrite_origin: bool,
+}
+
+/// How an api reports errors, and what of that passes.
+#[derive(Clone, Debug)]
+pub struct Errors {
+    /// The place that tells an error from an answer where the status does not.
+    pub at: Option<Word>,
+    /// What stands there in an answer that is none.
+    pub ok: Vec<Node>,
+    /// Members that pass, or JSONPaths.
+    pub keep: Vec<Word>,
+    /// Members that pass masked, and the masks.
+    pub mask: Vec<(Word, Word)>,
 }
 
 /// How an api says no.
@@ -172,13 +187,32 @@ pub enum Format {
 pub(super) fn api(documents: &Documents, name: &Word, node: &Node) -> Option<Api> {
     let fields = Fields::of(documents, node, "an api")?;
     let denial = fields.node("denial").and_then(|node| denials(documents, node));
+    let errors = fields.node("errors").and_then(|node| errors(documents, node));
     let rewrite_origin = fields.choice("origin", &[("keep", false), ("rewrite", true)]).unwrap_or(false);
     let mut routes = Vec::new();
     if let Some(node) = fields.node("routes") {
         routes.extend(items(documents, node, "`routes`").iter().filter_map(|item| route(documents, item)));
     }
     fields.finish();
-    Some(Api { name: name.clone(), denial, routes, rewrite_origin })
+    Some(Api { name: name.clone(), denial, errors, routes, rewrite_origin })
+}
+
+fn errors(documents: &Documents, node: &Node) -> Option<Errors> {
+    let fields = Fields::of(documents, node, "`errors`")?;
+    let ok = match fields.node("ok") {
+        Some(Node { value: Value::List(items), .. }) => items.clone(),
+        other => other.cloned().into_iter().collect(),
+    };
+    let mut mask = Vec::new();
+    if let Some(node) = fields.node("mask") {
+        for (place, name) in members(documents, node, "`mask`") {
+            mask.extend(word(documents, name).map(|name| (place.clone(), name)));
+        }
+    }
+    let keep = fields.texts("keep").unwrap_or_default();
+    let errors = Errors { at: fields.text("at"), ok, keep, mask };
+    fields.finish();
+    Some(errors)
 }
 
 fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
