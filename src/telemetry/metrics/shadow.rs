@@ -1,6 +1,7 @@
 //! What rules and policies in shadow would have changed.
 
-use super::{Metrics, label};
+use super::super::names::label;
+use super::Metrics;
 
 impl Metrics {
     /// Rules or a policy in shadow were asked about a request.
