@@ -32,6 +32,9 @@ impl Plan {
         if route.facts.public {
             return self.pass_at(operation, now);
         }
+        if let Some(batch) = &route.batch {
+            return self.decide_batch(principal, operation, (route, batch), now);
+        }
         let asked = Asked { principal, operation: &operation, route, now };
         let roles = self.roles(&asked);
         let params = self.bind(&asked, &roles);
@@ -85,6 +88,7 @@ impl Plan {
             pre_read,
             limits: rights.limits.clone(),
             rules: rights.rules.clone(),
+            batch: None,
         })
     }
 
@@ -150,6 +154,7 @@ impl Plan {
             pre_read: None,
             limits: self.public_limits.clone(),
             rules: Arc::default(),
+            batch: None,
         })
     }
 
