@@ -10,8 +10,8 @@ use http_body_util::Full;
 use jiff::Timestamp;
 
 use crate::identity::{Assumed, Principal};
-use crate::policy::{Denial, Permit, Plan};
-use crate::request::{Applied, Outgoing, Refused, RequestBounds, apply, apply_batch};
+use crate::policy::{Decided, Denial, Foreseen, Permit, Plan, ShadowOf};
+use crate::request::{Applied, Outgoing, Refused, RequestBounds, apply, apply_batch, asks};
 use crate::rewrite::condition::Params;
 use crate::rewrite::{Counts, Cut, RewritePlan, Rewriter};
 
@@ -149,6 +149,23 @@ fn pre_read(permit: &Permit, before: Option<&[u8]>) -> Result<Option<Applied>, R
     let screened = rewrite(&read.plan, permit.params(), before);
     let released = screened.cut.is_none() && screened.counts.released > 0 && screened.counts.withheld == 0;
     if released { Ok(Some(Applied::new(screened.counts.grants))) } else { Err(Refusal::NotReleased) }
+}
+
+/// What the rules in shadow would have made of a request.
+pub fn foresee(plan: &Plan, principal: &Principal, request: &Request<Bytes>, now: Timestamp) -> Foreseen {
+    let (head, body) = request.clone().into_parts();
+    let body = plan.needs_body(&head).then_some(body);
+    let decision =
+        plan.operation(&head, body.clone()).and_then(|operation| plan.decide(principal, operation, now));
+    let decided = Decided {
+        head: &head,
+        body: body.as_ref(),
+        recalled: None,
+        principal: Some(principal),
+        now,
+        decision: decision.as_ref(),
+    };
+    plan.foresee(ShadowOf::Rules, &decided, &|permit| asks(permit).map_err(|refused| refused.to_string()))
 }
 
 /// Rewrites an answer as it would be served.

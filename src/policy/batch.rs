@@ -16,7 +16,7 @@ use crate::base::fresh_id;
 use crate::identity::Principal;
 use crate::rewrite::{Batch, BatchItem, Format, Neutral, Records, RewritePlan};
 
-use super::model::RouteTable;
+use super::model::{RouteTable, View};
 use super::operation::{Action, Operation};
 use super::permit::{Denial, DenialReason, Permit, QueryRule};
 use super::plan::Plan;
@@ -125,9 +125,10 @@ impl Plan {
     /// Decides all requests of a batch. The first one that is refused refuses it.
     pub(super) fn decide_batch(
         &self,
+        (outer, route): (&RouteTable, &Arc<BatchRoute>),
+        view: View,
         principal: &Principal,
         operation: Operation,
-        (outer, route): (&RouteTable, &Arc<BatchRoute>),
         now: Timestamp,
     ) -> Result<Permit, Denial> {
         let deny = |reason: DenialReason| self.denial_on(outer, reason);
@@ -141,7 +142,7 @@ impl Plan {
         for (index, item) in list.iter().enumerate() {
             let refused = |reason| deny(DenialReason::Item { item: index + 1, why: Box::new(reason) });
             let read = route.read(item, &ids).map_err(refused)?;
-            let inner = self.inner(principal, outer, read, now).map_err(refused)?;
+            let inner = self.inner((outer, view), principal, read, now).map_err(refused)?;
             // What the first of two changes makes of a record, the second is not judged by.
             if inner.permit.pre_read.as_ref().is_some_and(|read| !reads.insert(read.path_and_query.clone())) {
                 return Err(refused(asked("a second change of one record")));
@@ -172,8 +173,8 @@ impl Plan {
 
     fn inner(
         &self,
+        (outer, view): (&RouteTable, View),
         principal: &Principal,
-        outer: &RouteTable,
         read: Read,
         now: Timestamp,
     ) -> Result<InnerPermit, DenialReason> {
@@ -194,7 +195,7 @@ impl Plan {
         {
             return Err(asked("a reference to another request"));
         }
-        let permit = self.decide(principal, operation, now).map_err(reason)?;
+        let permit = self.decide_in(view, principal, operation, now).map_err(reason)?;
         if permit.rewrite.format != Format::Json {
             return Err(asked("an answer that is no JSON"));
         }

@@ -27,6 +27,8 @@ mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod slowness;
 #[cfg(test)]
 mod smuggling;

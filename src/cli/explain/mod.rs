@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::analysis::{explain, verdicts};
+use crate::analysis::{explain, foresee, verdicts};
 use crate::base::{Clock as _, SystemClock};
 use crate::policy::{Denial, DenialReason, Plan};
 
@@ -69,6 +69,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Err(Usage(text.to_owned()).into());
         }
     };
+    let foreseen = plan.has_shadow().then(|| foresee(plan, &caller.principal(), &request, now));
     let (head, body) = request.into_parts();
     let judged = plan.needs_body(&head).then_some(body);
     let decided =
@@ -77,10 +78,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(permit) => permit,
         Err(denial) => {
             denied(plan, &denial, &mut out)?;
+            write::shadow(foreseen.as_ref(), plan, &mut out)?;
             return Ok(super::DENIED.into());
         }
     };
     write::policy(&explain(plan, &permit), &mut out)?;
+    write::shadow(foreseen.as_ref(), plan, &mut out)?;
     if let Some(file) = &args.answer {
         let answer = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
         match verdicts(plan, &permit, &answer) {
