@@ -178,6 +178,14 @@ impl Side<'_> {
             .filter_map(move |guard| guard.hides.as_ref()?.get(&resource))
     }
 
+    /// Whether a guard that is not met hides a place by itself, or with what it is in.
+    fn guarded_above(&self, resource: ResourceId, path: &Path) -> bool {
+        self.guards(resource).any(|selectors| {
+            let above = selectors.iter().filter(|selector| selector.path.is_prefix_of(path));
+            above.max_by_key(|selector| selector.rank).is_some_and(|s| matches!(s.access, Access::Hide))
+        })
+    }
+
     /// Whether a guard that is not met hides a place or something in it.
     fn guarded(&self, resource: ResourceId, path: &Path) -> bool {
         self.guards(resource).any(|selectors| !wholly_shown(selectors, path))
@@ -502,14 +510,20 @@ fn masks_shown(side: &Side<'_>, table: &ResourceTable) -> Vec<(Path, Arc<Mask>)>
 fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> QueryRule {
     let mut fields: Option<QueryFields> = None;
     let mut everything = true;
+    let mut ids = Vec::new();
     for (resource, permissions) in subjects.iter().filter(|(_, permissions)| !permissions.is_empty()) {
         let Some(table) = side.tables.resources.get(*resource) else { continue };
-        let of_one = query_fields(side, *resource, table, permissions);
+        let mut of_one = query_fields(side, *resource, table, permissions);
+        if route.query.expand.is_some() {
+            of_one.relations = relations(side, *resource, &mut ids);
+        }
         everything &= table.fields.iter().all(|field| of_one.queryable.contains(&field.text));
         fields = Some(match fields {
             None => of_one,
             // A question is put to the records of every type.
             Some(known) => QueryFields {
+                relations: common_relations(known.relations, &of_one.relations),
+                needs: known.needs.union(&of_one.needs).cloned().collect(),
                 queryable: known.queryable.intersection(&of_one.queryable).cloned().collect(),
                 selectable: known.selectable.union(&of_one.selectable).cloned().collect(),
             },
@@ -524,6 +538,8 @@ fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> 
         page_size: query.page_size.clone(),
         pass: query.pass.clone(),
         columns: query.columns.clone(),
+        expand: query.expand.clone(),
+        related: related_fields(side, ids),
         body: query
             .body
             .iter()
@@ -533,6 +549,55 @@ fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> 
         dialect: query.dialect,
         fields: Arc::new(fields.unwrap_or_default()),
     }
+}
+
+/// The relations of a resource that its records may be asked for with: those under whose rules anything is released.
+/// `ids` are the resources met so far.
+fn relations(side: &Side<'_>, resource: ResourceId, ids: &mut Vec<ResourceId>) -> BTreeMap<Arc<str>, usize> {
+    let table = side.tables.resources.get(resource);
+    let open = table
+        .into_iter()
+        .flat_map(|table| &table.relations)
+        .filter(|(path, target)| !side.related(*target).is_empty() && !side.guarded_above(resource, path));
+    open.filter_map(|(path, target)| {
+        let list = path.steps().strip_suffix(&[Step::Elements]).unwrap_or(path.steps());
+        let [Step::Name(name)] = list else { return None };
+        let at = ids.iter().position(|id| id == target).unwrap_or_else(|| {
+            ids.push(*target);
+            ids.len() - 1
+        });
+        Some((name.as_ref().into(), at))
+    })
+    .collect()
+}
+
+/// What may be asked of the related records, and of those related to them: by the rights that they are released by.
+fn related_fields(side: &Side<'_>, mut ids: Vec<ResourceId>) -> Vec<Arc<QueryFields>> {
+    let mut related = Vec::new();
+    while let Some(id) = ids.get(related.len()).copied() {
+        let permissions = side.related(id);
+        let fields = side.tables.resources.get(id).map(|table| {
+            let mut fields = query_fields(side, id, table, &permissions);
+            fields.relations = relations(side, id, &mut ids);
+            let slots = permissions.iter().filter_map(|permission| permission.when.as_ref());
+            let read = slots.flat_map(|when| when.slots()).chain(&table.key);
+            let first = read.filter_map(|path| match path.steps().first() {
+                Some(Step::Name(name)) => Some(Arc::from(name.as_ref())),
+                _ => None,
+            });
+            fields.needs = first.collect();
+            fields
+        });
+        related.push(Arc::new(fields.unwrap_or_default()));
+    }
+    related
+}
+
+fn common_relations(
+    known: BTreeMap<Arc<str>, usize>,
+    others: &BTreeMap<Arc<str>, usize>,
+) -> BTreeMap<Arc<str>, usize> {
+    known.into_iter().filter(|(name, at)| others.get(name) == Some(at)).collect()
 }
 
 fn query_fields(

@@ -43,6 +43,9 @@ impl Plan {
         if route.facts.public {
             return self.pass_at(operation, now);
         }
+        if let Some(batch) = &route.batch {
+            return self.decide_batch((route, batch), view, principal, operation, now);
+        }
         let asked = Asked { principal, operation: &operation, route, now, view };
         let roles = self.roles(&asked);
         let params = self.bind(&asked, &roles);
@@ -97,6 +100,7 @@ impl Plan {
             pre_read,
             limits: rights.limits.clone(),
             rules: rights.rules.clone(),
+            batch: None,
         })
     }
 
@@ -163,6 +167,7 @@ impl Plan {
             pre_read: None,
             limits: self.public_limits.clone(),
             rules: Arc::default(),
+            batch: None,
         })
     }
 

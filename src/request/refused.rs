@@ -58,6 +58,17 @@ pub enum Refused {
     /// The record to be changed was not read before, although the permit asks for that.
     #[error("the record to be changed was not judged")]
     NotJudged,
+    /// The record that a request of a batch is about is not released, or there is none.
+    #[error("not found")]
+    Absent,
+    /// A request of a batch is refused, and with it the batch.
+    #[error("request {item} of the batch: {why}")]
+    Item {
+        /// Which one, from 1.
+        item: usize,
+        /// Why.
+        why: Box<Refused>,
+    },
     /// A protocol switch on a governed route.
     #[error("the protocol cannot be switched")]
     Upgrade,
@@ -91,6 +102,8 @@ impl Refused {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Absent => StatusCode::NOT_FOUND,
+            Self::Item { why, .. } => why.status(),
         }
     }
 
@@ -117,6 +130,8 @@ impl Refused {
             Self::Precondition(_) => "precondition",
             Self::Moves => "moves",
             Self::NotJudged => "not_judged",
+            Self::Absent => "absent",
+            Self::Item { why, .. } => why.name(),
             Self::Upgrade => "upgrade",
             Self::Read(_) => "read",
         }

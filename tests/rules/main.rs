@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod batches;
 mod combination;
 mod dice;
 mod fine_print;

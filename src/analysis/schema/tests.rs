@@ -33,6 +33,7 @@ const MAPPINGS: [(&str, &str); 30] = [
         "resources: { r: { pairs: { x: { ODD: 1 } } } }",
         "/$defs/resource/properties/pairs/additionalProperties",
     ),
+    ("apis: { a: { routes: [{ batch: { ODD: 1 } }] } }", "/$defs/route/properties/batch"),
     ("apis: { a: { routes: [{ rows: { ODD: 1 } }] } }", "/$defs/route/properties/rows"),
     (
         "apis: { a: { routes: [{ rows: { columns: { ODD: 1 } } }] } }",

@@ -2,6 +2,7 @@
 //! whatever cannot be served is complained about at its place. All complaints are collected, none stops the rest.
 
 mod answers;
+mod batch;
 mod errors;
 mod guards;
 mod invariants;
