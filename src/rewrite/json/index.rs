@@ -5,7 +5,7 @@ use super::super::scan::{Tier, scan};
 use super::lexer::{is_blank, is_scalar};
 
 /// Most bytes that are scanned at once: they and their index fit in the first-level cache together.
-const WINDOW_BYTES: usize = 16 << 10;
+pub(crate) const WINDOW_BYTES: usize = 16 << 10;
 /// Places that a member takes, with what stands behind it.
 const MEMBER_PLACES: usize = 4;
 /// Fewer bytes are not worth a scan.
@@ -250,11 +250,15 @@ impl<'s> View<'s> {
 
     #[inline(never)]
     fn is_other_scalar(&self, from: usize, to: usize) -> bool {
-        let length = to.saturating_sub(from);
+        let text = self.text.get(from..to).unwrap_or_default();
+        if text.len() > self.number_bytes {
+            return false;
+        }
+        if text.first().is_some_and(u8::is_ascii_lowercase) {
+            return matches!(text, b"true" | b"false" | b"null");
+        }
         let head = self.text.get(from..).and_then(|text| text.first_chunk::<16>());
-        length <= self.number_bytes
-            && (head.is_some_and(|head| is_short_number(u128::from_le_bytes(*head), length))
-                || self.text.get(from..to).is_some_and(is_scalar))
+        head.is_some_and(|head| is_short_number(u128::from_le_bytes(*head), text.len())) || is_scalar(text)
     }
 }
 

@@ -6,7 +6,8 @@
 
 use super::super::automaton::Capture;
 use super::super::output::Output;
-use super::index::{BLANKS_KEPT, View};
+use super::super::scan::prefetch;
+use super::index::{BLANKS_KEPT, View, WINDOW_BYTES};
 use super::lexer::Lex;
 use super::members::{Parts, Run};
 use super::routes::{Class, Do};
@@ -88,6 +89,7 @@ impl Run<'_> {
                 break;
             }
             parts.tally.up(counter);
+            prefetch(slice, pos + WINDOW_BYTES);
             if !SILENT {
                 let to = view.end::<ROOMY>(from, stop);
                 if name.todo.capture == Capture::Key {
