@@ -295,11 +295,15 @@ impl Machine {
     }
 
     fn in_number(&mut self, byte: u8, slice: &[u8], out: &mut impl Output) -> Step {
-        let Some(next) = self.number.take(byte) else { return self.end_number(slice, out) };
-        self.number = next;
-        self.pos += 1;
-        if self.token.len() + self.pos - self.token_start > self.plan.bounds.number_bytes {
-            return Err(CutReason::Number);
+        let mut byte = Some(byte);
+        while let Some(next) = byte {
+            let Some(next) = self.number.take(next) else { return self.end_number(slice, out) };
+            self.number = next;
+            self.pos += 1;
+            if self.token.len() + self.pos - self.token_start > self.plan.bounds.number_bytes {
+                return Err(CutReason::Number);
+            }
+            byte = slice.get(..self.end).unwrap_or(slice).get(self.pos).copied();
         }
         Ok(())
     }

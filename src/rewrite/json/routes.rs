@@ -33,8 +33,8 @@ struct Learnt {
 #[derive(Debug)]
 pub(crate) struct Name {
     /// The raw name with its quotes and colon, and which bits of it count.
-    text: [[u8; 16]; 2],
-    mask: [[u8; 16]; 2],
+    text: [u128; 2],
+    mask: [u128; 2],
     pub(crate) length: usize,
     pub(crate) todo: Todo,
     /// The name that came after it.
@@ -231,25 +231,31 @@ impl Name {
         if name.len() > MAX_NAME_BYTES {
             return None;
         }
-        let (mut text, mut mask) = ([[0; 16]; 2], [[0; 16]; 2]);
-        let places = text.as_flattened_mut().iter_mut().zip(mask.as_flattened_mut());
-        for ((text, mask), byte) in places.zip(b"\"".iter().chain(name).chain(b"\":")) {
+        let (mut text, mut mask) = ([0u8; 32], [0u8; 32]);
+        let whole = b"\"".iter().chain(name).chain(b"\":");
+        for ((text, mask), byte) in text.iter_mut().zip(&mut mask).zip(whole) {
             (*text, *mask) = (*byte, 0xFF);
         }
-        Some(Self { text, mask, length: name.len(), todo, next: NOWHERE })
+        Some(Self { text: words(&text), mask: words(&mask), length: name.len(), todo, next: NOWHERE })
     }
 
     fn reads(&self, name: &[u8]) -> bool {
-        self.length == name.len() && self.text.as_flattened().get(1..=name.len()) == Some(name)
+        let text = self.text.map(u128::to_le_bytes);
+        self.length == name.len() && text.as_flattened().get(1..=name.len()) == Some(name)
     }
 
     /// Whether the bytes start with it.
     #[inline(always)]
     pub(crate) fn is(&self, bytes: &[u8; 32]) -> bool {
-        let (halves, _) = bytes.as_chunks::<16>();
-        let differs = |(half, (text, mask)): (&[u8; 16], (&[u8; 16], &[u8; 16]))| {
-            (u128::from_le_bytes(*half) ^ u128::from_le_bytes(*text)) & u128::from_le_bytes(*mask)
-        };
-        halves.iter().zip(self.text.iter().zip(&self.mask)).fold(0, |all, half| all | differs(half)) == 0
+        let [low, high] = words(bytes);
+        let ([text_low, text_high], [mask_low, mask_high]) = (self.text, self.mask);
+        ((low ^ text_low) & mask_low) | ((high ^ text_high) & mask_high) == 0
     }
+}
+
+#[inline(always)]
+fn words(bytes: &[u8; 32]) -> [u128; 2] {
+    let (low, high) = bytes.split_at(16);
+    let word = |half: &[u8]| half.first_chunk().map_or(0, |half| u128::from_le_bytes(*half));
+    [word(low), word(high)]
 }
