@@ -27,6 +27,7 @@ mod sse;
 
 pub use automaton::TooLarge;
 pub use counts::{Counts, FieldCount};
+pub(crate) use csv::rows as csv_rows;
 pub use output::{Output, Pieces};
 pub use path::{Path, PathError, Step};
 pub use plan::{

@@ -11,7 +11,9 @@
 
 mod answers;
 mod combination;
+mod commands;
 mod dice;
+mod example;
 mod fine_print;
 mod invented;
 mod language;
