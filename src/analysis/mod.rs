@@ -31,6 +31,6 @@ pub use matrix::{
 #[cfg(test)]
 pub(crate) use schema::fits;
 pub use schema::{CONFIG_SCHEMA, POLICY_SCHEMA};
-pub use trial::{Admitted, Caller, Refusal, Screened, admit, admitted, screen};
+pub use trial::{Admitted, Caller, Refusal, Screened, admit, admitted, foresee, screen};
 pub use update::{Update, update};
 pub use verdicts::{Considered, FieldVerdict, Outcome, RecordVerdict, Unexplained, verdicts};

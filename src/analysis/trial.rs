@@ -10,8 +10,8 @@ use http_body_util::Full;
 use jiff::Timestamp;
 
 use crate::identity::{Assumed, Principal};
-use crate::policy::{Denial, Permit, Plan};
-use crate::request::{Applied, Outgoing, Refused, RequestBounds, apply};
+use crate::policy::{Decided, Denial, Foreseen, Permit, Plan, ShadowOf};
+use crate::request::{Applied, Outgoing, Refused, RequestBounds, apply, asks};
 use crate::rewrite::condition::Params;
 use crate::rewrite::{Counts, Cut, RewritePlan, Rewriter};
 
@@ -148,6 +148,23 @@ pub fn admitted(
         Outgoing::Empty | Outgoing::Passing(_) => Bytes::new(),
     };
     Ok(Admitted { permit, method: head.method, target: head.uri.to_string(), body })
+}
+
+/// What the rules in shadow would have made of a request.
+pub fn foresee(plan: &Plan, principal: &Principal, request: &Request<Bytes>, now: Timestamp) -> Foreseen {
+    let (head, body) = request.clone().into_parts();
+    let body = plan.needs_body(&head).then_some(body);
+    let decision =
+        plan.operation(&head, body.clone()).and_then(|operation| plan.decide(principal, operation, now));
+    let decided = Decided {
+        head: &head,
+        body: body.as_ref(),
+        recalled: None,
+        principal: Some(principal),
+        now,
+        decision: decision.as_ref(),
+    };
+    plan.foresee(ShadowOf::Rules, &decided, &|permit| asks(permit).map_err(|refused| refused.to_string()))
 }
 
 /// Rewrites an answer as it would be served.

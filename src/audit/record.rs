@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::identity::{Kind, Peer, Principal};
 use crate::limits::Limited;
-use crate::policy::{Denial, Operation, Permit, RouteFacts};
+use crate::policy::{Denial, Foreseen, Operation, Permit, RouteFacts};
 use crate::rewrite::{Counts, FieldCount};
 
 use super::log::Closing;
@@ -89,6 +89,8 @@ pub(super) struct Draft {
     pub(super) roles: Vec<Arc<str>>,
     pub(super) rules: Vec<Arc<str>>,
     pub(super) limits: Vec<Arc<str>>,
+    /// What rules and policies in shadow would have decided otherwise.
+    pub(super) foreseen: Vec<Foreseen>,
     pub(super) answer: Answer,
     pub(super) status: Option<u16>,
     pub(super) upstream_status: Option<u16>,
@@ -152,6 +154,7 @@ impl Record {
             roles: Vec::new(),
             rules: Vec::new(),
             limits: Vec::new(),
+            foreseen: Vec::new(),
             answer: Answer::default(),
             status: None,
             upstream_status: None,
@@ -221,6 +224,11 @@ impl Record {
             d.outcome = Outcome::Denied;
             d.denial = Some(reason);
         });
+    }
+
+    /// What rules and policies in shadow would have decided otherwise.
+    pub fn foreseen(&mut self, foreseen: Vec<Foreseen>) {
+        self.set(|d| d.foreseen = foreseen);
     }
 
     /// A limit refused the request, or cut its answer, or only warned: its name is kept.

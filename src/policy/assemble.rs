@@ -12,7 +12,7 @@ use crate::rewrite::{
 
 use super::compile::writes_one;
 use super::model::{
-    PermissionId, PermissionTable, ResourceId, ResourceTable, RoleId, RouteTable, RowColumns, Tables,
+    PermissionId, PermissionTable, ResourceId, ResourceTable, RoleId, RouteTable, RowColumns, Tables, View,
 };
 use super::operation::Action;
 use super::permit::{LimitRule, LimitUnit, Meaning, QueryFields, QueryRule, UneditableRule, WriteRule};
@@ -41,8 +41,19 @@ pub(super) fn assemble(
     roles: &[RoleId],
     hiding: &[usize],
 ) -> Option<Rights> {
+    assemble_in(View::Live, tables, route, roles, hiding)
+}
+
+/// The same, also by the rules in shadow.
+pub(super) fn assemble_in(
+    view: View,
+    tables: &Tables,
+    route: &RouteTable,
+    roles: &[RoleId],
+    hiding: &[usize],
+) -> Option<Rights> {
     let (action, resource) = route.about.as_ref()?;
-    let all = tables.permissions_of(roles);
+    let all = tables.permissions_in(view, roles);
     let subjects: Vec<Subject<'_>> =
         route.resources().into_iter().map(|id| (id, tables.about(&all, id, action).collect())).collect();
     let permissions: Vec<_> = subjects.iter().flat_map(|(_, permissions)| permissions).copied().collect();
@@ -75,8 +86,7 @@ pub(super) fn assemble(
             .map(|permission| permission.name.clone())
             .chain(
                 route
-                    .guards
-                    .iter()
+                    .guards(view)
                     .filter_map(|guard| tables.guards.get(*guard))
                     .map(|guard| Arc::from(format!("guards.{}", guard.name))),
             )

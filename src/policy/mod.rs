@@ -22,6 +22,7 @@ mod permit;
 mod plan;
 mod router;
 mod rows;
+mod shadow;
 mod survey;
 mod target;
 mod tree;
@@ -39,6 +40,9 @@ pub use permit::{
     WriteRule,
 };
 pub use plan::{PUBLIC_REQUESTS, Plan};
+pub use shadow::{
+    Asks, Decided, Difference, FieldChange, Foreseen, RecordsChange, ShadowEffect, ShadowOf, Treatment,
+};
 pub use survey::{
     FieldFacts, GuardFacts, PermissionFacts, ResourceFacts, RoleFacts, RouteRights, Survey, access_at,
 };

@@ -82,6 +82,17 @@ pub(super) struct PermissionTable {
     pub(super) write_only: bool,
     /// Places that may be queried, where the permission says so itself.
     pub(super) query: Option<Vec<Selector>>,
+    /// Whether it decides nothing.
+    pub(super) shadow: bool,
+}
+
+/// Which rules are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// Those in force.
+    Live,
+    /// As if those in shadow were in force, too.
+    Shadow,
 }
 
 /// A role.
@@ -89,13 +100,18 @@ pub(super) struct PermissionTable {
 pub(super) struct RoleTable {
     pub(super) name: Arc<str>,
     pub(super) inherits: Vec<RoleId>,
+    /// Those in force.
     pub(super) permissions: Vec<PermissionId>,
+    /// Those in shadow.
+    pub(super) shadow: Vec<PermissionId>,
 }
 
 /// Who holds a role, and when. Users and groups are in the index of the plan.
 #[derive(Debug)]
 pub(super) struct BindingTable {
     pub(super) role: RoleId,
+    /// Whether it decides nothing.
+    pub(super) shadow: bool,
     /// What restricts it; most bindings have none.
     pub(super) terms: Option<Box<BindingTerms>>,
 }
@@ -166,6 +182,8 @@ pub(super) struct GuardTable {
     pub(super) step_up: Option<Arc<str>>,
     /// What it hides, by resource; `None`: it refuses the request.
     pub(super) hides: Option<HashMap<ResourceId, Vec<Selector>>>,
+    /// Whether it decides nothing.
+    pub(super) shadow: bool,
 }
 
 /// A limit and whom it concerns.
@@ -226,9 +244,20 @@ pub(super) struct RouteTable {
     pub(super) reader: Option<usize>,
     /// The guards that may concern it.
     pub(super) guards: Vec<usize>,
+    /// Those of them in shadow are here instead.
+    pub(super) shadow_guards: Vec<usize>,
 }
 
 impl RouteTable {
+    /// The guards that may concern it.
+    pub(super) fn guards(&self, view: View) -> impl Iterator<Item = &usize> {
+        let shadow = match view {
+            View::Live => &[],
+            View::Shadow => self.shadow_guards.as_slice(),
+        };
+        self.guards.iter().chain(shadow)
+    }
+
     /// The resources its records may be of.
     pub(super) fn resources(&self) -> Vec<ResourceId> {
         match (&self.types, &self.about) {
@@ -324,6 +353,11 @@ pub(super) struct Tables {
 impl Tables {
     /// The permissions of roles and of all they inherit from, each once, in the order of the policy.
     pub(super) fn permissions_of(&self, roles: &[RoleId]) -> Vec<PermissionId> {
+        self.permissions_in(View::Live, roles)
+    }
+
+    /// The same, also of those in shadow.
+    pub(super) fn permissions_in(&self, view: View, roles: &[RoleId]) -> Vec<PermissionId> {
         let mut seen = std::collections::HashSet::new();
         let mut open: Vec<RoleId> = roles.to_vec();
         let mut found = Vec::new();
@@ -334,11 +368,21 @@ impl Tables {
             if let Some(role) = self.roles.get(id as usize) {
                 open.extend(&role.inherits);
                 found.extend(&role.permissions);
+                if view == View::Shadow {
+                    found.extend(&role.shadow);
+                }
             }
         }
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// Whether any rule is in shadow.
+    pub(super) fn has_shadow(&self) -> bool {
+        self.permissions.iter().any(|permission| permission.shadow)
+            || self.guards.iter().any(|guard| guard.shadow)
+            || self.bindings.iter().any(|binding| binding.shadow)
     }
 
     /// Those of the permissions that are about an action on a resource.

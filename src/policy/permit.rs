@@ -398,6 +398,13 @@ pub struct Denial {
     pub policy_version: Arc<str>,
 }
 
+impl Denial {
+    /// Whether this guard refused.
+    pub(super) fn is_by_guard(&self, guard: &str) -> bool {
+        matches!(&self.reason, DenialReason::Guard { name, .. } if **name == *guard)
+    }
+}
+
 /// Why the policy refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DenialReason {

@@ -21,6 +21,7 @@ mod memo;
 mod opening;
 mod patience;
 mod reject;
+mod shadow;
 mod standing;
 mod stream;
 mod streams;
@@ -45,7 +46,7 @@ use crate::base::{Clock, fresh_id};
 use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
-use crate::policy::{Permit, Plan};
+use crate::policy::{Decided, Permit, Plan};
 use crate::request::{self, Applied, Refused, RequestBounds, UpstreamRequest};
 use crate::response::{self, ClientFacts, Rewritten};
 use crate::telemetry::{AccessLog, Metrics};
@@ -67,6 +68,8 @@ pub use tls::{Certificate, TlsError, TlsFiles};
 pub struct Snapshot {
     /// The policy.
     pub plan: Arc<Plan>,
+    /// A policy that decides nothing and is asked what it would have decided.
+    pub shadow: Option<Arc<Plan>>,
     /// Who callers are.
     pub identity: Arc<Identity>,
     /// The systems behind.
@@ -132,7 +135,13 @@ impl Gateway {
         if let Some(principal) = &principal {
             account.principal(principal);
         }
-        route?;
+        if let Err(denial) = route {
+            let decision = Err(&denial);
+            let (head, principal, now) = (&head, principal.as_ref(), self.clock.now());
+            let decided = Decided { head, body: None, recalled: None, principal, now, decision };
+            account.foreseen(at.foresee(&decided));
+            return Err(denial.into());
+        }
 
         let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
         let recalled = match (at.plan.recall(&head), &principal) {
@@ -141,11 +150,21 @@ impl Gateway {
             }
             _ => None,
         };
-        let operation = at.plan.operation_recalling(&head, judged, recalled.as_ref())?;
-        let permit = match &principal {
-            Some(principal) => at.plan.decide(principal, operation, self.clock.now())?,
-            None => at.plan.pass(operation, self.clock.now())?,
-        };
+        let (body_read, recalled_now, now) = (judged.clone(), recalled.as_ref(), self.clock.now());
+        let operation = at.plan.operation_recalling(&head, judged, recalled_now);
+        let permit = operation.and_then(|operation| match &principal {
+            Some(principal) => at.plan.decide(principal, operation, now),
+            None => at.plan.pass(operation, now),
+        });
+        account.foreseen(at.foresee(&Decided {
+            head: &head,
+            body: body_read.as_ref(),
+            recalled: recalled_now,
+            principal: principal.as_ref(),
+            now,
+            decision: permit.as_ref(),
+        }));
+        let permit = permit?;
         if recalled.is_some_and(|bound| *bound.roles != *permit.roles()) {
             // What was given under other rules is not followed under these.
             return Err(Reject::NotReleased);

@@ -6,6 +6,7 @@
 //! never opens a connection.
 
 mod apply;
+mod asks;
 mod collect;
 mod headers;
 mod outgoing;
@@ -15,6 +16,7 @@ mod trace;
 mod write;
 
 pub use apply::{apply, gather, pre_read};
+pub use asks::asks;
 pub use collect::collect;
 pub use outgoing::{Applied, Outgoing, UpstreamRequest};
 pub use refused::Refused;

@@ -6,6 +6,7 @@ mod outside;
 mod registry;
 mod requests;
 mod seen;
+mod shadow;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +35,9 @@ pub struct Metrics {
     records_withheld: IntCounterVec,
     fields: IntCounterVec,
     unknown_fields: IntCounterVec,
+    shadow_decisions: IntCounterVec,
+    shadow_fields: IntCounterVec,
+    shadow_policy_info: IntGaugeVec,
     limit_refusals: IntCounterVec,
     limit_warnings: IntCounterVec,
     limit_use: HistogramVec,
@@ -103,6 +107,9 @@ impl Metrics {
             records_withheld: counters(r, &names::RECORDS_WITHHELD),
             fields: counters(r, &names::FIELDS),
             unknown_fields: counters(r, &names::UNKNOWN_FIELDS),
+            shadow_decisions: counters(r, &names::SHADOW_DECISIONS),
+            shadow_fields: counters(r, &names::SHADOW_FIELDS),
+            shadow_policy_info: gauges(r, &names::SHADOW_POLICY_INFO),
             limit_refusals: counters(r, &names::LIMIT_REFUSALS),
             limit_warnings: counters(r, &names::LIMIT_WARNINGS),
             limit_use: histograms(r, &names::LIMIT_USE),

@@ -29,6 +29,8 @@ mod restart;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod slowness;
 #[cfg(test)]
 mod smuggling;

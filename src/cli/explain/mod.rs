@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::analysis::{Caller, Refusal, admit, explain, verdicts};
+use crate::analysis::{Caller, Refusal, admit, explain, foresee, verdicts};
 use crate::base::{Clock as _, SystemClock};
 use crate::policy::syntax::PolicySet;
 use crate::policy::{Denial, DenialReason, Plan};
@@ -77,6 +77,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let principal = caller.principal();
+    let foreseen = plan.has_shadow().then(|| foresee(plan, &principal, &request, now));
     let (head, body) = request.clone().into_parts();
     let judged = plan.needs_body(&head).then_some(body);
     let decided = plan.operation(&head, judged).and_then(|operation| plan.decide(&principal, operation, now));
@@ -84,6 +85,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(permit) => permit,
         Err(denial) => {
             denied(plan, &denial, &mut out)?;
+            write::shadow(foreseen.as_ref(), plan, &mut out)?;
             return Ok(super::DENIED.into());
         }
     };
@@ -96,6 +98,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         write::refused(reason, &mut out)?;
     }
     write::policy(&explain(plan, &permit), &mut out)?;
+    write::shadow(foreseen.as_ref(), plan, &mut out)?;
     if let Some(file) = &args.answer {
         let answer = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
         match verdicts(plan, &permit, &answer) {

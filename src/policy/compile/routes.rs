@@ -57,7 +57,10 @@ impl Compiler<'_> {
                 action && (resource || guard.hides.is_some())
             };
             let guards = self.tables.guards.iter().enumerate();
-            route.guards = guards.filter(|(_, guard)| concerns(guard)).map(|(index, _)| index).collect();
+            let concerning = guards.filter(|(_, guard)| concerns(guard));
+            let (shadow, live): (Vec<_>, Vec<_>) = concerning.partition(|(_, guard)| guard.shadow);
+            route.guards = live.into_iter().map(|(index, _)| index).collect();
+            route.shadow_guards = shadow.into_iter().map(|(index, _)| index).collect();
         }
     }
 
@@ -283,6 +286,7 @@ impl Compiler<'_> {
             query,
             reader: None,
             guards: Vec::new(),
+            shadow_guards: Vec::new(),
         })
     }
 

@@ -193,6 +193,12 @@ fn condition(fields: &Fields<'_>, name: &'static str) -> Option<Word> {
     }
 }
 
+/// Where `mode: shadow` is written: the rule decides nothing, and is asked what it would have decided.
+fn shadow(fields: &Fields<'_>) -> Option<Mark> {
+    let chosen = fields.choice("mode", &[("live", false), ("shadow", true)]);
+    fields.node("mode").filter(|_| chosen == Some(true)).map(|node| node.mark)
+}
+
 /// A name that is free text for people, or a name others refer to: not empty, no control characters.
 fn name_of(documents: &Documents, node: &Node) -> Option<Word> {
     let name = word(documents, node)?;

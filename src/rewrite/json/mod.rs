@@ -18,6 +18,7 @@ mod index;
 mod lexer;
 mod machine;
 mod members;
+mod plain;
 mod routes;
 mod skip;
 mod tally;
