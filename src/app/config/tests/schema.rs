@@ -13,10 +13,11 @@ use crate::base::Diagnostic;
 const ODD: &str = "zzzzqqqq";
 
 /// Every mapping of the file with an odd key in it, and where the schema describes it.
-const MAPPINGS: [(&str, &str); 41] = [
+const MAPPINGS: [(&str, &str); 42] = [
     ("ODD: 1", ""),
     ("listeners: { a: { ODD: 1 } }", "/$defs/listener"),
     ("listeners: { a: { tls: { ODD: 1 } } }", "/$defs/listener/properties/tls"),
+    ("policies: { ODD: 1 }", "/properties/policies/anyOf/1"),
     ("admin: { ODD: 1 }", "/properties/admin"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { certificate: { ODD: 1 } } }", "/$defs/api/properties/certificate"),
