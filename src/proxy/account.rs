@@ -237,6 +237,7 @@ impl Account {
     pub(super) fn counts(&mut self, mut counts: Counts) {
         // A budget of different records may know far more of them.
         counts.keys.truncate(KEYS_CAP + 1);
+        counts.shares = Vec::new();
         self.counts = counts;
     }
 

@@ -15,6 +15,8 @@ mod depth;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod explaining;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod http2;
@@ -24,6 +26,8 @@ mod operating;
 mod paths;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod restoring;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]

@@ -10,11 +10,15 @@
 )]
 
 mod answers;
+mod batches;
 mod combination;
+mod commands;
 mod dice;
+mod example;
 mod fine_print;
 mod invented;
 mod language;
+mod later;
 mod naive;
 mod quoted;
 mod random;
