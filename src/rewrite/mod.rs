@@ -28,7 +28,7 @@ mod sse;
 pub use automaton::TooLarge;
 pub use counts::{Counts, FieldCount};
 pub use output::{Output, Pieces};
-pub use path::{Path, PathError, Step};
+pub use path::{Choice, Filter, Path, PathError, Step};
 pub use plan::{
     Access, Bounds, Columns, Csv, Cut, CutReason, Format, Grant, Layout, Pairs, RecordRule, Records,
     RewritePlan, RuleId, RuleRef, Selector, Total, TotalOnHold,

@@ -16,6 +16,7 @@ mod fine_print;
 mod invented;
 mod language;
 mod naive;
+mod picked;
 mod quoted;
 mod random;
 mod shapes;
