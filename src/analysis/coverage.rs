@@ -56,12 +56,13 @@ pub fn coverage(policy: &Loaded, results: &[ExampleResult]) -> Coverage {
         covered(name.clone(), route.pattern.mark, tried(&|seen| seen.route.as_ref() == Some(name)))
     });
     let permissions = set.roles.iter().flat_map(|role| role.permissions.iter().map(move |own| (role, own)));
-    let permissions = permissions.map(|(role, own)| {
+    // A rule in shadow has no effect that a test could see.
+    let permissions = permissions.filter(|(_, own)| own.shadow.is_none()).map(|(role, own)| {
         let name: Arc<str> = format!("roles.{}.permissions[{}]", role.name.text, own.index).into();
         let tried = tried(&|seen| seen.permissions.contains(&name));
         covered(name, own.mark, tried)
     });
-    let guards = set.guards.iter().map(|guard| {
+    let guards = set.guards.iter().filter(|guard| guard.shadow.is_none()).map(|guard| {
         let name = &guard.name;
         covered(name.text.clone(), name.mark, tried(&|seen| seen.guards.contains(&name.text)))
     });

@@ -14,7 +14,7 @@ use crate::policy::{DenialReason, Permit, Plan, access_at};
 use crate::rewrite::{Access, Path};
 
 use super::difference::difference;
-use super::trial::{Caller, Refusal, Screened, admit, screen};
+use super::trial::{Caller, Refusal, Screened, admit, foresee, screen};
 
 /// How one example went.
 #[derive(Clone, Debug)]
@@ -87,6 +87,13 @@ fn run(
     let expect = &example.expect;
     let before = example.before.as_ref().map(body_of).transpose()?;
     let at = example.at.unwrap_or(now);
+    if let Some(expected) = expect.shadow {
+        let foreseen = foresee(plan, &principal, &request, at);
+        if foreseen.effect != expected {
+            let (is, expected) = (foreseen.effect.name(), expected.name());
+            return Err(format!("the rules in shadow would make it `{is}`, not `{expected}`"));
+        }
+    }
     let permit = match admit(plan, &principal, request, before.as_deref(), at) {
         Ok(permit) => permit,
         Err(Refusal::NothingBefore) => {

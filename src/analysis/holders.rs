@@ -51,7 +51,7 @@ impl Holders {
 /// The holders of every role, by name. Holding a role means having the rights of all it inherits from.
 pub(super) fn holders(set: &PolicySet, roles: &[RoleFacts]) -> BTreeMap<Arc<str>, Holders> {
     let mut direct: BTreeMap<&str, Holders> = BTreeMap::new();
-    for binding in &set.bindings {
+    for binding in set.bindings.iter().filter(|binding| binding.shadow.is_none()) {
         let held = direct.entry(binding.role.as_str()).or_default();
         held.users.extend(binding.users.iter().map(|user| user.text.clone()));
         held.groups.extend(binding.groups.iter().map(|group| group.text.clone()));

@@ -30,6 +30,8 @@ pub struct Matrix {
     pub sections: Vec<Section>,
     /// What the numbers mean: number 1 is the first.
     pub notes: Vec<Note>,
+    /// Rules in shadow, which the picture does not show: name, and file and line.
+    pub shadow: Vec<(Arc<str>, Option<Arc<str>>)>,
 }
 
 /// A role.
@@ -167,7 +169,7 @@ pub fn matrix(plan: &Plan, set: &PolicySet, scope: &MatrixScope) -> Matrix {
             inherits: role.inherits,
         })
         .collect();
-    Matrix { version: plan.version().clone(), columns, sections, notes }
+    Matrix { version: plan.version().clone(), columns, sections, notes, shadow: survey.in_shadow() }
 }
 
 struct Draw<'d> {

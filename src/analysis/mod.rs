@@ -29,6 +29,6 @@ pub use matrix::{
     About, ActionMark, Cell, Column, Group, Mark, Matrix, MatrixScope, Note, Row, Section, matrix,
 };
 pub use schema::POLICY_SCHEMA;
-pub use trial::{Admitted, Caller, Refusal, Screened, admit, admitted, screen};
+pub use trial::{Admitted, Caller, Refusal, Screened, admit, admitted, foresee, screen};
 pub use update::{Update, update};
 pub use verdicts::{Considered, FieldVerdict, Outcome, RecordVerdict, Unexplained, verdicts};

@@ -31,7 +31,25 @@ pub struct Checked {
 
 /// Reads a configuration and its policy as `check`, `test`, `apply` and `explain` do.
 pub fn check(file: &Path) -> Checked {
-    checked(Config::load(file), |policies, keys| Loaded::read(&[policies.to_owned()], keys, Purpose::Check))
+    let mut found = checked(Config::load(file), |policies, keys| {
+        Loaded::read(&[policies.to_owned()], keys, Purpose::Check)
+    });
+    if let Some((config, shadow)) =
+        found.config.as_ref().and_then(|config| Some((config, config.shadow_policies.as_ref()?)))
+    {
+        let shadow = Loaded::read(std::slice::from_ref(shadow), &named_keys(config), Purpose::Check);
+        found.report.extend(shadow.report);
+        if let Some(plan) = &shadow.plan {
+            fit(config, plan, &mut found.report);
+        }
+        found.report.sort();
+    }
+    found
+}
+
+/// The values of the keys do not matter for looking at a policy, but a mask must name one of them.
+fn named_keys(config: &Config) -> MaskKeys {
+    MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect())
 }
 
 /// The same with texts that are not in files yet: that of the configuration, and those of the policy, which
@@ -45,9 +63,7 @@ fn checked(
     read: impl FnOnce(&Path, &MaskKeys) -> Loaded,
 ) -> Checked {
     let Some(config) = config else { return Checked { config: None, policy: None, report } };
-    // The values of the keys do not matter here, but a mask must name one of them.
-    let keys = MaskKeys::Named(config.secrets.iter().map(|(name, _)| Arc::clone(name)).collect());
-    let mut policy = read(&config.policies, &keys);
+    let mut policy = read(&config.policies, &named_keys(&config));
     report.extend(std::mem::take(&mut policy.report));
     if let Some(plan) = &policy.plan {
         fit(&config, plan, &mut report);
@@ -62,18 +78,8 @@ fn checked(
 /// Reads the policy of a configuration to be served, with the deployment's own keys.
 fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     let mut report = Report::default();
-    let mut keys = Keys::default();
-    for (name, source) in &config.secrets {
-        match source.read() {
-            Ok(secret) => keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec())),
-            Err(diagnostic) => report.push(*diagnostic),
-        }
-    }
-    if report.has_errors() {
-        return Err(report);
-    }
-    let mut loaded =
-        Loaded::read(std::slice::from_ref(&config.policies), &MaskKeys::Given(keys), Purpose::Serve);
+    let keys = MaskKeys::Given(keys(config)?);
+    let mut loaded = Loaded::read(std::slice::from_ref(&config.policies), &keys, Purpose::Serve);
     report.extend(std::mem::take(&mut loaded.report));
     if let Some(plan) = &loaded.plan {
         fit(config, plan, &mut report);
@@ -81,6 +87,32 @@ fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     fit_certificates(config, &mut report);
     report.sort();
     if report.has_errors() { Err(report) } else { Ok((loaded, report)) }
+}
+
+fn keys(config: &Config) -> Result<Keys, Report> {
+    let mut report = Report::default();
+    let mut keys = Keys::default();
+    for (name, source) in &config.secrets {
+        match source.read() {
+            Ok(secret) => keys.insert(name.as_ref(), Secret::new(secret.expose().as_bytes().to_vec())),
+            Err(diagnostic) => report.push(*diagnostic),
+        }
+    }
+    if report.has_errors() { Err(report) } else { Ok(keys) }
+}
+
+/// Reads the policy in shadow, which is held to what one in force is held to.
+fn shadow(config: &Config, vocabulary: &mut Vocabulary) -> Option<Result<Arc<Plan>, Report>> {
+    let directory = config.shadow_policies.as_ref()?;
+    let keys = match keys(config) {
+        Ok(keys) => MaskKeys::Given(keys),
+        Err(report) => return Some(Err(report)),
+    };
+    let loaded = Loaded::read(std::slice::from_ref(directory), &keys, Purpose::Serve);
+    if loaded.plan.is_some() {
+        declare(&loaded, vocabulary);
+    }
+    Some(plan(loaded))
 }
 
 /// Warns of bindings to ids that several may vouch for: whoever is called so by one of them has the role.
@@ -267,6 +299,8 @@ pub(super) fn identity(
 pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) plan: Arc<Plan>,
+    /// The policy in shadow. One that cannot be read is not asked, and in nobody's way.
+    pub(super) shadow: Option<Result<Arc<Plan>, Report>>,
     pub(super) vocabulary: Vocabulary,
     pub(super) warnings: Report,
 }
@@ -281,8 +315,9 @@ pub(super) fn prepare(file: &Path) -> Result<Prepared, Report> {
 /// Reads the policy of a configuration.
 pub(super) fn prepare_policy(config: Config) -> Result<Prepared, Report> {
     let (policy, warnings) = policy(&config)?;
-    let vocabulary = vocabulary(&config, &policy);
-    Ok(Prepared { config, plan: plan(policy)?, vocabulary, warnings })
+    let mut vocabulary = vocabulary(&config, &policy);
+    let shadow = shadow(&config, &mut vocabulary);
+    Ok(Prepared { config, plan: plan(policy)?, shadow, vocabulary, warnings })
 }
 
 /// The plan of a policy that was loaded to be served.
@@ -296,7 +331,7 @@ fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
 /// Everything that decides about requests.
 pub(super) fn snapshot(
     config: Config,
-    plan: Arc<Plan>,
+    (plan, shadow): (Arc<Plan>, Option<Arc<Plan>>),
     store: &Store,
     authorities: &Arc<Authorities>,
     metrics: &Arc<Metrics>,
@@ -304,6 +339,7 @@ pub(super) fn snapshot(
 ) -> Result<Snapshot, Report> {
     Ok(Snapshot {
         plan,
+        shadow,
         upstreams: upstreams(&config.apis, clock, metrics)?,
         identity: Arc::new(identity(&config.identity, &config.apis, store, authorities, metrics, clock)?),
         bounds: config.bounds.request,
@@ -316,6 +352,14 @@ fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
     let mut vocabulary = Vocabulary::default();
     vocabulary.listeners.extend(config.listeners.iter().map(|listener| Arc::clone(&listener.name)));
     vocabulary.listeners.insert("admin".into());
+    declare(policy, &mut vocabulary);
+    vocabulary.limits.extend(policy.set.limits.iter().map(|limit| Arc::clone(&limit.name.text)));
+    vocabulary.limits.insert(PUBLIC_REQUESTS.into());
+    vocabulary
+}
+
+/// Adds the names of a policy.
+fn declare(policy: &Loaded, vocabulary: &mut Vocabulary) {
     for route in policy.plan.iter().flat_map(Plan::routes) {
         vocabulary.routes.insert(Arc::clone(&route.name));
         vocabulary.apis.insert(Arc::clone(&route.api));
@@ -329,7 +373,4 @@ fn vocabulary(config: &Config, policy: &Loaded) -> Vocabulary {
             vocabulary.fields.insert((Arc::clone(&resource.name.text), Arc::clone(&field.text)));
         }
     }
-    vocabulary.limits.extend(policy.set.limits.iter().map(|limit| Arc::clone(&limit.name.text)));
-    vocabulary.limits.insert(PUBLIC_REQUESTS.into());
-    vocabulary
 }

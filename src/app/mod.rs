@@ -59,7 +59,7 @@ impl App {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Report> {
         let status = Arc::<Status>::default();
-        let load::Prepared { config, plan, vocabulary, warnings } = load::prepare_policy(config)?;
+        let load::Prepared { config, plan, shadow, vocabulary, warnings } = load::prepare_policy(config)?;
         let authorities = Authorities::new(load::authorities(&config.identity)?);
         let certificates = certificates(&config.listeners, &authorities)?;
         let store = open_store(&config.store).await?;
@@ -69,7 +69,14 @@ impl App {
         let bound = Bound::of(&config, &certificates, sockets).await?;
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(config, plan, &store, &authorities, &metrics, &clock)?;
+        let snapshot = load::snapshot(
+            config,
+            (plan, reload::shadow_of(&shadow)),
+            &store,
+            &authorities,
+            &metrics,
+            &clock,
+        )?;
         let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -84,6 +91,7 @@ impl App {
         let tls = reload::Tls { certificates, authorities };
         let reloader = Reloader::new(Arc::clone(&gateway), Arc::clone(&status), store.clone(), tls, files);
         reloader.in_force(&vocabulary);
+        reloader.tell_of_shadow(&shadow);
         Ok(Self {
             gateway,
             callers: bound.callers,

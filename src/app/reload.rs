@@ -84,6 +84,8 @@ pub struct Reloader {
     config: PathBuf,
     watched: Vec<PathBuf>,
     said: Mutex<Said>,
+    /// What was last told of the policy in shadow: its version, or what is wrong with it.
+    shadow: Mutex<Option<Result<Arc<str>, String>>>,
     /// Plans that requests may still need.
     retired: Mutex<Vec<Arc<Plan>>>,
     /// Reloads happen one after the other.
@@ -100,7 +102,8 @@ impl Reloader {
     ) -> Self {
         let Files { config, watched, said } = files;
         let (said, retired, turn) = (Mutex::new(said), Mutex::default(), tokio::sync::Mutex::default());
-        Self { gateway, status, store, tls, config, watched, said, retired, turn }
+        let shadow = Mutex::default();
+        Self { gateway, status, store, tls, config, watched, said, shadow, retired, turn }
     }
 
     /// Keeps a running gateway up to date, until it is dropped: files, keys of issuers, counters.
@@ -160,11 +163,12 @@ impl Reloader {
         let file = self.config.clone();
         // Requests go on meanwhile: nothing that takes long is done on the threads that serve them.
         let prepared = tokio::task::spawn_blocking(move || load::prepare(&file)).await;
-        let load::Prepared { config, plan, vocabulary, warnings } = prepared.unwrap_or_else(|_| {
-            let mut report = Report::default();
-            report.push(Diagnostic::error("reload", "reading the policy was broken off"));
-            Err(report)
-        })?;
+        let load::Prepared { config, plan, shadow, vocabulary, warnings } =
+            prepared.unwrap_or_else(|_| {
+                let mut report = Report::default();
+                report.push(Diagnostic::error("reload", "reading the policy was broken off"));
+                Err(report)
+            })?;
         let said = Said::by(&config);
         let (same_text, same_fixed) = {
             let before = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,14 +178,20 @@ impl Reloader {
             warn!("listeners, admin, audit, bounds of connections and drain change only at the next start");
         }
         let current = self.gateway.snapshot.load_full();
-        if same_text && plan.version() == current.plan.version() {
+        self.tell_of_shadow(&shadow);
+        let shadow = shadow_of(&shadow);
+        let version = |shadow: &Option<Arc<Plan>>| shadow.as_ref().map(|plan| Arc::clone(plan.version()));
+        let same_shadow = version(&shadow) == version(&current.shadow);
+        if same_text && same_shadow && plan.version() == current.plan.version() {
             self.retire(plan);
+            shadow.into_iter().for_each(|shadow| self.retire(shadow));
             return Ok(());
         }
         let snapshot = if same_text {
             // Pools, fetched keys and what is known about callers stay.
             Snapshot {
                 plan,
+                shadow,
                 identity: Arc::clone(&current.identity),
                 upstreams: current.upstreams.clone(),
                 bounds: current.bounds.clone(),
@@ -190,14 +200,15 @@ impl Reloader {
         } else {
             let Gateway { metrics, clock, .. } = &*self.gateway;
             let authorities = load::authorities(&config.identity)?;
-            let snapshot = load::snapshot(config, plan, &self.store, &self.tls.authorities, metrics, clock)?;
+            let snapshot =
+                load::snapshot(config, (plan, shadow), &self.store, &self.tls.authorities, metrics, clock)?;
             self.tls.authorities.replace(authorities);
             snapshot
         };
-        let old = Arc::clone(&current.plan);
+        let old: Vec<_> = [&current.plan].into_iter().chain(&current.shadow).cloned().collect();
         drop(current);
         self.gateway.snapshot.store(Arc::new(snapshot));
-        self.retire(old);
+        old.into_iter().for_each(|plan| self.retire(plan));
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
         log_all(&warnings);
         self.in_force(&vocabulary);
@@ -247,16 +258,56 @@ impl Reloader {
         self.status.loaded(Loaded { version, at: now });
     }
 
+    /// Tells of the policy in shadow: which one is asked, or why none is. The same twice is told once.
+    pub(super) fn tell_of_shadow(&self, shadow: &Option<Result<Arc<Plan>, Report>>) {
+        let told = match shadow {
+            None => None,
+            Some(Ok(plan)) => Some(Ok(Arc::clone(plan.version()))),
+            Some(Err(report)) => Some(Err(first(report))),
+        };
+        let mut last = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == told {
+            return;
+        }
+        let now = self.gateway.clock.now();
+        let version = told.as_ref().and_then(|told| told.as_ref().ok());
+        self.gateway.metrics.shadow_policy(version.map(AsRef::as_ref));
+        let event = match &told {
+            None => Event::new("shadow_policy_removed", now),
+            Some(Ok(version)) => Event::new("shadow_policy", now).with("version", version),
+            Some(Err(reason)) => Event::new("shadow_policy_rejected", now).with("reason", reason),
+        };
+        drop(self.gateway.audit.event(event));
+        match shadow {
+            None => info!("no policy in shadow any more"),
+            Some(Ok(plan)) => info!(version = %plan.version(), "policy in shadow"),
+            Some(Err(report)) => {
+                log_all(report);
+                error!("the policy in shadow does not pass `check`: it is not asked");
+            }
+        }
+        *last = told;
+    }
+
     fn failed(&self, report: &Report) {
         let now = self.gateway.clock.now();
-        let first = report.diagnostics().iter().find(|found| found.severity == Severity::Error);
-        let first = first.map_or_else(String::new, |found| Line(found).to_string());
+        let first = first(report);
         self.gateway.metrics.policy_rejected();
         drop(self.gateway.audit.event(Event::new("policy_rejected", now).with("reason", &first)));
         log_all(report);
         error!("reload failed: the last good policy stays in force");
         self.status.reload_failed(now, first);
     }
+}
+
+/// The policy in shadow, if it can be asked.
+pub(super) fn shadow_of(shadow: &Option<Result<Arc<Plan>, Report>>) -> Option<Arc<Plan>> {
+    shadow.as_ref().and_then(|shadow| shadow.as_ref().ok()).map(Arc::clone)
+}
+
+fn first(report: &Report) -> String {
+    let first = report.diagnostics().iter().find(|found| found.severity == Severity::Error);
+    first.map_or_else(String::new, |found| Line(found).to_string())
 }
 
 /// One complaint on one line.

@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 
 use jiff::Timestamp;
 
+use crate::policy::Foreseen;
 use crate::rewrite::FieldCount;
 
 use super::canonical::Object;
@@ -47,6 +48,9 @@ impl Draft {
         names(o, "limits", &self.limits);
         o.clean("listener", &self.listener, NAME_CAP);
         maybe(o, "method", self.request.as_ref().map(|request| request.method.as_str()), NAME_CAP);
+        if !self.operations.is_empty() {
+            o.cleaned("operations", &self.operations, NAME_CAP, LIST_CAP);
+        }
         o.text("outcome", self.outcome.name());
         maybe(o, "path", self.request.as_ref().map(|request| &*request.path), PATH_CAP);
         o.shown("peer", self.peer);
@@ -60,6 +64,15 @@ impl Draft {
         names(o, "roles", &self.roles);
         maybe(o, "route", route.map(|route| &*route.name), PATH_CAP);
         names(o, "rules", &self.rules);
+        if !self.foreseen.is_empty() {
+            o.object("shadow", |o| {
+                let mut foreseen: Vec<_> = self.foreseen.iter().collect();
+                foreseen.sort_by_key(|found| found.of.name());
+                for found in foreseen {
+                    o.object(found.of.name(), |o| shadow(found, o));
+                }
+            });
+        }
         if let Some(status) = self.status {
             o.number("status", status.into());
         }
@@ -88,11 +101,14 @@ impl Draft {
             self.roles.len(),
             self.rules.len(),
             self.limits.len(),
+            self.operations.len(),
             answer.unknown.len(),
             answer.grants.len(),
         ];
+        let foreseen = self.foreseen.iter();
+        let foreseen = foreseen.map(|found| found.rules.len().max(found.difference.fields.len()));
         answer.more_keys
-            || lists.into_iter().any(|length| length > LIST_CAP)
+            || lists.into_iter().chain(foreseen).any(|length| length > LIST_CAP)
             || answer.fields.len() > LIST_CAP
                 && [|c: &FieldCount| c.hidden, |c: &FieldCount| c.masked, |c: &FieldCount| c.shown]
                     .into_iter()
@@ -132,6 +148,18 @@ impl Event {
         o.shown("time", Time(self.time));
         o.text("type", EVENT);
     }
+}
+
+/// What rules or a policy in shadow would have decided otherwise: names, never values.
+fn shadow(found: &Foreseen, o: &mut Object<'_>) {
+    let difference = &found.difference;
+    o.text("effect", found.effect.name());
+    o.flag("envelope", difference.envelope);
+    names(o, "fields", difference.fields.iter().map(ToString::to_string));
+    maybe(o, "reason", found.reason.as_deref(), REASON_CAP);
+    names(o, "records", difference.records.iter().map(|(name, change)| format!("{name}: {}", change.name())));
+    names(o, "rules", &found.rules);
+    o.clean("version", &found.version, NAME_CAP);
 }
 
 fn maybe(o: &mut Object<'_>, name: &'static str, text: Option<&str>, cap: usize) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::{Diagnostic, Severity};
 use crate::rewrite::{Access, Path};
 
-use super::model::{PermissionTable, Tables};
+use super::model::{PermissionTable, Tables, View};
 use super::operation::Action;
 use super::source::{Documents, Mark, did_you_mean};
 use super::syntax::PolicySet;
@@ -22,6 +22,7 @@ pub(super) fn lint(documents: &Documents, set: &PolicySet, tables: &Tables) {
     lint.conditions();
     lint.scopes();
     lint.public_routes();
+    lint.shadows();
     if !documents.has_errors() {
         super::lints::lint(documents, set, tables);
     }
@@ -120,7 +121,9 @@ impl Lint<'_> {
         if permission.write_only {
             return;
         }
-        let mine = self.tables.permissions_of(&[permission.role]);
+        // In shadow it is judged as if it were in force.
+        let view = if permission.shadow { View::Shadow } else { View::Live };
+        let mine = self.tables.permissions_in(view, &[permission.role]);
         for selector in permission.edit.iter().filter(|s| matches!(s.access, Access::Show)) {
             let seen = mine.iter().filter_map(|id| self.tables.permissions.get(*id as usize)).any(|other| {
                 other.resource == permission.resource
@@ -212,6 +215,21 @@ impl Lint<'_> {
                     self.warn("unlisted-field", message, &help, permission.mark);
                 }
             }
+        }
+    }
+
+    /// A rule in shadow is listed, as it has no effect however much it looks like one.
+    fn shadows(&self) {
+        let permissions = self.set.roles.iter().flat_map(|role| &role.permissions);
+        let permissions = permissions.filter_map(|permission| Some(("permission", permission.shadow?)));
+        let bindings = self.set.bindings.iter().filter_map(|binding| Some(("binding", binding.shadow?)));
+        let guards = self.set.guards.iter().filter_map(|guard| Some(("guard", guard.shadow?)));
+        for (what, mark) in permissions.chain(bindings).chain(guards) {
+            let message = format!("in shadow: this {what} has no effect, what it would change is reported");
+            let mut diagnostic =
+                Diagnostic::warning("in-shadow", message).help("to put it in force, remove `mode`");
+            diagnostic.severity = Severity::Note;
+            self.documents.push(diagnostic.at(self.documents.place(mark)));
         }
     }
 

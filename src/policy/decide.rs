@@ -12,8 +12,8 @@ use crate::identity::Principal;
 use crate::rewrite::condition::{Param, ParamRoot, Params, Value};
 use crate::rewrite::{Access, Path};
 
-use super::assemble::{Rights, access_at, assemble};
-use super::model::{BindingTerms, Bound, GuardTable, RoleId, RouteTable};
+use super::assemble::{Rights, access_at, assemble_in};
+use super::model::{BindingTerms, Bound, GuardTable, RoleId, RouteTable, View};
 use super::operation::{Action, Operation};
 use super::permit::{Denial, DenialReason, Permit, PreRead, QueryRule};
 use super::plan::Plan;
@@ -28,21 +28,35 @@ impl Plan {
         operation: Operation,
         now: Timestamp,
     ) -> Result<Permit, Denial> {
+        self.decide_in(View::Live, principal, operation, now)
+    }
+
+    /// Decides as if the rules in shadow were in force, too. Nothing is sent under such a permit: it is compared.
+    pub(super) fn decide_in(
+        &self,
+        view: View,
+        principal: &Principal,
+        operation: Operation,
+        now: Timestamp,
+    ) -> Result<Permit, Denial> {
         let route = self.table(operation.route).ok_or_else(|| self.denial(DenialReason::NoRoute))?;
         if route.facts.public {
             return self.pass_at(operation, now);
         }
-        let asked = Asked { principal, operation: &operation, route, now };
+        if let Some(batch) = &route.batch {
+            return self.decide_batch((route, batch), view, principal, operation, now);
+        }
+        let asked = Asked { principal, operation: &operation, route, now, view };
         let roles = self.roles(&asked);
         let params = self.bind(&asked, &roles);
         let guards =
-            || route.guards.iter().filter_map(|index| Some((*index, self.tables.guards.get(*index)?)));
+            || route.guards(view).filter_map(|index| Some((*index, self.tables.guards.get(*index)?)));
         let met = |guard: &GuardTable| guard.require.is_met(&[], &params);
         let hiding: Vec<usize> = guards()
             .filter(|(_, guard)| guard.hides.is_some() && !met(guard))
             .map(|(index, _)| index)
             .collect();
-        let Some(rights) = self.rights(operation.route, route, &roles, &hiding) else {
+        let Some(rights) = self.rights(&asked, &roles, &hiding) else {
             return Err(self.denial_on(route, no_permission(route)));
         };
         // Guards come last and only take away: whoever has no right is told so, not asked for a second factor.
@@ -64,10 +78,11 @@ impl Plan {
         };
         let pre_read = match (&rights.pre_read, route.reader.and_then(|reader| self.table(reader))) {
             (None, _) => None,
-            (Some(plan), Some(reader)) => Some(Arc::new(PreRead {
+            (Some(read), Some(reader)) => Some(Arc::new(PreRead {
                 method: http::Method::GET,
                 path_and_query: fill(&reader.template, &operation),
-                plan: plan.clone(),
+                plan: read.plan.clone(),
+                keep: read.keep,
             })),
             (Some(_), None) => return Err(self.denial_on(route, no_permission(route))),
         };
@@ -85,6 +100,7 @@ impl Plan {
             pre_read,
             limits: rights.limits.clone(),
             rules: rights.rules.clone(),
+            batch: None,
         })
     }
 
@@ -117,10 +133,11 @@ impl Plan {
     /// The permissions on what a route is about, whoever holds them, with file and line.
     pub fn permissions_on(&self, action: &Action, resource: &str) -> Vec<(Arc<str>, Arc<str>)> {
         let resources = &self.tables.resources;
-        let all = self.tables.permissions.iter().filter(|permission| {
-            resources.get(permission.resource).is_some_and(|table| *table.name == *resource)
-                && permission.actions.contains(action)
-        });
+        let all =
+            self.tables.permissions.iter().filter(|permission| !permission.shadow).filter(|permission| {
+                resources.get(permission.resource).is_some_and(|table| *table.name == *resource)
+                    && permission.actions.contains(action)
+            });
         all.map(|permission| (permission.name.clone(), permission.place.clone())).collect()
     }
 
@@ -150,22 +167,22 @@ impl Plan {
             pre_read: None,
             limits: self.public_limits.clone(),
             rules: Arc::default(),
+            batch: None,
         })
     }
 
-    fn rights(
-        &self,
-        index: usize,
-        route: &RouteTable,
-        roles: &[RoleId],
-        hiding: &[usize],
-    ) -> Option<Arc<Rights>> {
+    fn rights(&self, asked: &Asked<'_>, roles: &[RoleId], hiding: &[usize]) -> Option<Arc<Rights>> {
+        let Asked { route, view, .. } = *asked;
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let mut key = Vec::with_capacity(2 + roles.len() + hiding.len());
-        key.extend([number(index), number(roles.len())]);
+        key.extend([number(asked.operation.route), number(roles.len())]);
         key.extend(roles);
         key.extend(hiding.iter().map(|guard| number(*guard)));
-        self.rights.get_or_make(&key, || assemble(&self.tables, route, roles, hiding).map(Arc::new))
+        let known = match view {
+            View::Live => &self.rights,
+            View::Shadow => &self.shadow_rights,
+        };
+        known.get_or_make(&key, || assemble_in(view, &self.tables, route, roles, hiding).map(Arc::new))
     }
 
     /// The roles a principal holds now, sorted, each once.
@@ -180,6 +197,9 @@ impl Plan {
         let mut params = None;
         for index in named.flat_map(Bound::all).chain(&bound.open) {
             let Some(binding) = self.tables.bindings.get(*index as usize) else { continue };
+            if binding.shadow && asked.view == View::Live {
+                continue;
+            }
             let holds = binding.terms.as_ref().is_none_or(|terms| {
                 terms_hold(terms, asked)
                     && terms.when.as_ref().is_none_or(|when| {
@@ -215,6 +235,7 @@ struct Asked<'a> {
     operation: &'a Operation,
     route: &'a RouteTable,
     now: Timestamp,
+    view: View,
 }
 
 /// The roles that conditions see.

@@ -192,7 +192,7 @@ impl Lint<'_> {
                 .permissions
                 .iter()
                 .filter_map(|id| self.tables.permissions.get(*id as usize))
-                .filter(|permission| permission.when.is_none() && reads(permission))
+                .filter(|permission| permission.when.is_none() && !permission.shadow && reads(permission))
                 .collect();
             for field in resource.fields.iter().filter(|field| field.label > 0) {
                 let shows = |permission: &&&PermissionTable| {
@@ -231,7 +231,8 @@ impl Lint<'_> {
         let bindings = self.tables.bound.open.iter().filter_map(|at| self.tables.bindings.get(*at as usize));
         let free = bindings.filter(|binding| {
             binding.terms.as_ref().is_none_or(|terms| {
-                terms.when.as_ref().is_none_or(|when| when.constant() == Some(true))
+                !binding.shadow
+                    && terms.when.as_ref().is_none_or(|when| when.constant() == Some(true))
                     && terms.expires.is_none()
                     && terms.hours.is_empty()
                     && terms.networks.is_empty()

@@ -11,6 +11,7 @@ use crate::rewrite::condition::Predicate;
 use crate::rewrite::mask::Mask;
 use crate::rewrite::{Access, Format, Pairs, Path, Selector};
 
+use super::batch::BatchRoute;
 use super::operation::Action;
 use super::permit::{BodyPart, Dialect, LimitRule, RouteFacts, UneditableRule};
 use super::router::Segment;
@@ -82,6 +83,17 @@ pub(super) struct PermissionTable {
     pub(super) write_only: bool,
     /// Places that may be queried, where the permission says so itself.
     pub(super) query: Option<Vec<Selector>>,
+    /// Whether it decides nothing.
+    pub(super) shadow: bool,
+}
+
+/// Which rules are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// Those in force.
+    Live,
+    /// As if those in shadow were in force, too.
+    Shadow,
 }
 
 impl PermissionTable {
@@ -101,13 +113,18 @@ impl PermissionTable {
 pub(super) struct RoleTable {
     pub(super) name: Arc<str>,
     pub(super) inherits: Vec<RoleId>,
+    /// Those in force.
     pub(super) permissions: Vec<PermissionId>,
+    /// Those in shadow.
+    pub(super) shadow: Vec<PermissionId>,
 }
 
 /// Who holds a role, and when. Users and groups are in the index of the plan.
 #[derive(Debug)]
 pub(super) struct BindingTable {
     pub(super) role: RoleId,
+    /// Whether it decides nothing.
+    pub(super) shadow: bool,
     /// What restricts it; most bindings have none.
     pub(super) terms: Option<Box<BindingTerms>>,
 }
@@ -178,6 +195,8 @@ pub(super) struct GuardTable {
     pub(super) step_up: Option<Arc<str>>,
     /// What it hides, by resource; `None`: it refuses the request.
     pub(super) hides: Option<HashMap<ResourceId, Vec<Selector>>>,
+    /// Whether it decides nothing.
+    pub(super) shadow: bool,
 }
 
 /// A limit and whom it concerns.
@@ -211,7 +230,7 @@ pub(super) struct RouteTable {
     pub(super) method: http::Method,
     pub(super) template: Vec<Segment>,
     pub(super) when: Vec<RouteWhen>,
-    /// Action and resource; `None`: public.
+    /// Action and resource; `None`: public, or a batch.
     pub(super) about: Option<(Action, ResourceId)>,
     pub(super) format: Format,
     /// Where the records are; `None`: nowhere.
@@ -222,6 +241,8 @@ pub(super) struct RouteTable {
     pub(super) types: Option<RecordTypes>,
     /// The value by which its resource is remembered.
     pub(super) recalls: Option<Recalls>,
+    /// Where it is one of batches: what is known of them.
+    pub(super) batch: Option<Arc<BatchRoute>>,
     /// Whether its action is the remembered one, too.
     pub(super) remembers_action: bool,
     /// Whether the body is judged before anything is decided.
@@ -238,9 +259,20 @@ pub(super) struct RouteTable {
     pub(super) reader: Option<usize>,
     /// The guards that may concern it.
     pub(super) guards: Vec<usize>,
+    /// Those of them in shadow are here instead.
+    pub(super) shadow_guards: Vec<usize>,
 }
 
 impl RouteTable {
+    /// The guards that may concern it.
+    pub(super) fn guards(&self, view: View) -> impl Iterator<Item = &usize> {
+        let shadow = match view {
+            View::Live => &[],
+            View::Shadow => self.shadow_guards.as_slice(),
+        };
+        self.guards.iter().chain(shadow)
+    }
+
     /// The resources its records may be of.
     pub(super) fn resources(&self) -> Vec<ResourceId> {
         match (&self.types, &self.about) {
@@ -299,6 +331,8 @@ pub(super) struct RouteQuery {
     pub(super) search: Vec<Arc<str>>,
     pub(super) page_size: Option<(Arc<str>, u64)>,
     pub(super) pass: Vec<Arc<str>>,
+    /// The parameter that asks for related records.
+    pub(super) expand: Option<Arc<str>>,
     /// The parameter that names the columns of positional rows.
     pub(super) columns: Option<Arc<str>>,
     /// Parts of the body that ask, or that were judged otherwise.
@@ -311,7 +345,13 @@ impl RouteQuery {
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         let page_size = self.page_size.iter().map(|(name, _)| name);
         let lists = self.filter.iter().chain(&self.search).chain(&self.pass);
-        self.select.iter().chain(&self.sort).chain(&self.columns).chain(page_size).chain(lists)
+        self.select
+            .iter()
+            .chain(&self.sort)
+            .chain(&self.expand)
+            .chain(&self.columns)
+            .chain(page_size)
+            .chain(lists)
     }
 }
 
@@ -336,6 +376,11 @@ pub(super) struct Tables {
 impl Tables {
     /// The permissions of roles and of all they inherit from, each once, in the order of the policy.
     pub(super) fn permissions_of(&self, roles: &[RoleId]) -> Vec<PermissionId> {
+        self.permissions_in(View::Live, roles)
+    }
+
+    /// The same, also of those in shadow.
+    pub(super) fn permissions_in(&self, view: View, roles: &[RoleId]) -> Vec<PermissionId> {
         let mut seen = std::collections::HashSet::new();
         let mut open: Vec<RoleId> = roles.to_vec();
         let mut found = Vec::new();
@@ -346,11 +391,21 @@ impl Tables {
             if let Some(role) = self.roles.get(id as usize) {
                 open.extend(&role.inherits);
                 found.extend(&role.permissions);
+                if view == View::Shadow {
+                    found.extend(&role.shadow);
+                }
             }
         }
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// Whether any rule is in shadow.
+    pub(super) fn has_shadow(&self) -> bool {
+        self.permissions.iter().any(|permission| permission.shadow)
+            || self.guards.iter().any(|guard| guard.shadow)
+            || self.bindings.iter().any(|binding| binding.shadow)
     }
 
     /// Those of the permissions that are about an action on a resource.

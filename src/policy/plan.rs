@@ -18,6 +18,7 @@ use super::permit::{
     Bound, Denial, DenialReason, DenialShape, LimitRule, LimitUnit, OnExceed, Per, Recall, RouteFacts,
 };
 use super::router::Router;
+use super::shadow::Known;
 use super::target::{self, Target};
 use super::when::{self, Fits};
 
@@ -32,6 +33,12 @@ pub struct Plan {
     pub(super) shape: Option<Arc<DenialShape>>,
     /// Rights by route, roles and guards that hide.
     pub(super) rights: Cache<Option<Arc<Rights>>>,
+    /// The same as if rules in shadow were in force; empty where none is.
+    pub(super) shadow_rights: Cache<Option<Arc<Rights>>>,
+    /// Whether any rule is in shadow.
+    pub(super) has_shadow: bool,
+    /// What differs between two sets of rights that were compared.
+    pub(super) differences: Cache<Known>,
     /// The plan of answers that pass untouched.
     pub(super) nothing: Arc<RewritePlan>,
     /// What limits requests of public routes.
@@ -48,6 +55,7 @@ impl Plan {
         let layout = Layout { records: Records::None, keep: Vec::new(), total: None };
         let nothing = RewritePlan::new(Format::Json, layout, Vec::new(), Bounds::default());
         let public_limits = public_limits(&tables);
+        let has_shadow = tables.has_shadow();
         Self {
             version,
             tables,
@@ -55,6 +63,9 @@ impl Plan {
             params,
             shape,
             rights: Cache::new(CACHED_RIGHTS),
+            shadow_rights: Cache::new(CACHED_RIGHTS),
+            has_shadow,
+            differences: Cache::new(CACHED_RIGHTS),
             nothing: Arc::new(nothing),
             public_limits,
         }

@@ -160,9 +160,22 @@ impl Survey<'_> {
         self.plan.tables.resources.iter().find(|table| *table.name == *resource)?.label_at(path)
     }
 
-    /// The guards, in the order they are written.
+    /// Rules in shadow, which decide nothing: what they are called, and file and line where that is known.
+    pub fn in_shadow(&self) -> Vec<(Arc<str>, Option<Arc<str>>)> {
+        let tables = &self.plan.tables;
+        let permissions = tables.permissions.iter().filter(|permission| permission.shadow);
+        let permissions = permissions.map(|found| (found.name.clone(), Some(found.place.clone())));
+        let guards = tables.guards.iter().filter(|guard| guard.shadow);
+        let guards = guards.map(|guard| (format!("guards.{}", guard.name).into(), Some(guard.place.clone())));
+        let bindings = tables.bindings.iter().filter(|binding| binding.shadow);
+        let roles = bindings.filter_map(|binding| tables.roles.get(binding.role as usize));
+        let bindings = roles.map(|role| (format!("a binding to {}", role.name).into(), None));
+        permissions.chain(guards).chain(bindings).collect()
+    }
+
+    /// The guards in force, in the order they are written.
     pub fn guards(&self) -> Vec<GuardFacts> {
-        self.plan.tables.guards.iter().map(|guard| self.guard(guard)).collect()
+        self.plan.tables.guards.iter().filter(|guard| !guard.shadow).map(|guard| self.guard(guard)).collect()
     }
 
     fn guard(&self, guard: &GuardTable) -> GuardFacts {

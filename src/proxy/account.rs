@@ -18,9 +18,10 @@ use crate::audit::{AuditError, Closing, Duty, KEYS_CAP, Outcome, Record};
 use crate::base::Clock;
 use crate::identity::{Peer, Principal};
 use crate::limits::{Limited, Notice, Remaining};
-use crate::policy::{DenialShape, Permit, RouteFacts};
+use crate::policy::{DenialShape, Foreseen, Permit, RouteFacts, ShadowEffect, Treatment};
 use crate::request::UpstreamRequest;
 use crate::rewrite::Counts;
+use crate::telemetry::names::label;
 use crate::telemetry::{Access, AccessLog, Decision, Gauged, Metrics, RequestSeen, Side, UpstreamFailure};
 use crate::upstream::{UpstreamError, UpstreamResponse};
 
@@ -41,6 +42,8 @@ pub(super) struct Account {
     /// Body bytes sent upstream, besides those that pass as they come.
     asked: u64,
     counts: Counts,
+    /// What rules and policies in shadow would have decided otherwise.
+    foreseen: Vec<Foreseen>,
     line: Option<Box<Line>>,
     _in_flight: Gauged,
 }
@@ -96,6 +99,7 @@ impl Account {
             sent: 0,
             asked: 0,
             counts: Counts::default(),
+            foreseen: Vec::new(),
             line,
             _in_flight: metrics.request_begun(),
         }
@@ -138,6 +142,32 @@ impl Account {
             record.permit(permit);
             record.duty(if public { Duty::Spool } else { Duty::Refuse });
         });
+    }
+
+    /// What was asked of rules and policies in shadow.
+    pub(super) fn foreseen(&mut self, foreseen: Vec<Foreseen>) {
+        for found in &foreseen {
+            let route = self.route.as_ref();
+            let action = route.and_then(|route| route.action.as_ref()).map(|action| action.name());
+            let known = route.map(|route| (route.api.as_ref(), action.unwrap_or(label::NONE)));
+            let other = found.about.as_ref().map(|(api, action)| (api.as_ref(), action.as_ref()));
+            let (api, action) = known.or(other).unwrap_or((label::NONE, label::NONE));
+            self.metrics.foreseen(api, action, found.of.name(), found.effect.name());
+            self.metrics.fields_foreseen(found.difference.fields.iter().map(|change| {
+                let access = match change.to {
+                    Treatment::Hidden => "hidden",
+                    Treatment::Masked(_) => "masked",
+                    Treatment::Shown => "shown",
+                    Treatment::Fixed => "fixed",
+                    Treatment::Editable => "editable",
+                };
+                (change.resource.as_ref(), change.field.as_ref(), access)
+            }));
+        }
+        self.foreseen = foreseen;
+        self.foreseen.retain(|found| found.effect != ShadowEffect::Same);
+        let foreseen = self.foreseen.clone();
+        self.tell(|record| record.foreseen(foreseen));
     }
 
     /// An error while the record of a protected request could not be written: nothing is asked of an upstream then,
@@ -215,6 +245,7 @@ impl Account {
             // A budget of different records may know far more of them.
             keys: counts.keys.iter().take(KEYS_CAP + 1).cloned().collect(),
             grants: counts.grants.clone(),
+            shares: Vec::new(),
         };
     }
 
@@ -334,6 +365,8 @@ impl Account {
 
     fn log(&self, outcome: &'static str) {
         let Some(line) = &self.line else { return };
+        let told = self.foreseen.iter().map(|found| format!("{} {}", found.of.name(), found.effect.name()));
+        let shadow = (!self.foreseen.is_empty()).then(|| told.collect::<Vec<_>>().join(", "));
         line.log.write(&Access {
             id: line.id,
             time: line.time,
@@ -347,6 +380,7 @@ impl Account {
             bytes_sent: self.sent,
             duration: self.clock.monotonic().saturating_sub(self.begun),
             outcome,
+            shadow: shadow.as_deref(),
             referer: text(line.referer.as_ref()),
             user_agent: text(line.user_agent.as_ref()),
         });

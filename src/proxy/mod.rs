@@ -21,6 +21,7 @@ mod memo;
 mod opening;
 mod patience;
 mod reject;
+mod shadow;
 mod standing;
 mod stream;
 mod streams;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
@@ -45,9 +46,9 @@ use crate::base::{Clock, fresh_id};
 use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
-use crate::policy::{Permit, Plan};
-use crate::request::{self, Applied, Refused, RequestBounds, UpstreamRequest};
-use crate::response::{self, ClientFacts, Rewritten};
+use crate::policy::{Decided, Permit, Plan};
+use crate::request::{self, Applied, BoxError, Refused, RequestBounds, UpstreamRequest};
+use crate::response::{self, ClientFacts, Rewritten, Unscreenable};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::{UpstreamResponse, Upstreams};
 
@@ -67,6 +68,8 @@ pub use tls::{Certificate, TlsError, TlsFiles};
 pub struct Snapshot {
     /// The policy.
     pub plan: Arc<Plan>,
+    /// A policy that decides nothing and is asked what it would have decided.
+    pub shadow: Option<Arc<Plan>>,
     /// Who callers are.
     pub identity: Arc<Identity>,
     /// The systems behind.
@@ -132,7 +135,13 @@ impl Gateway {
         if let Some(principal) = &principal {
             account.principal(principal);
         }
-        route?;
+        if let Err(denial) = route {
+            let decision = Err(&denial);
+            let (head, principal, now) = (&head, principal.as_ref(), self.clock.now());
+            let decided = Decided { head, body: None, recalled: None, principal, now, decision };
+            account.foreseen(at.foresee(&decided));
+            return Err(denial.into());
+        }
 
         let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
         let recalled = match (at.plan.recall(&head), &principal) {
@@ -141,11 +150,21 @@ impl Gateway {
             }
             _ => None,
         };
-        let operation = at.plan.operation_recalling(&head, judged, recalled.as_ref())?;
-        let permit = match &principal {
-            Some(principal) => at.plan.decide(principal, operation, self.clock.now())?,
-            None => at.plan.pass(operation, self.clock.now())?,
-        };
+        let (body_read, recalled_now, now) = (judged.clone(), recalled.as_ref(), self.clock.now());
+        let operation = at.plan.operation_recalling(&head, judged, recalled_now);
+        let permit = operation.and_then(|operation| match &principal {
+            Some(principal) => at.plan.decide(principal, operation, now),
+            None => at.plan.pass(operation, now),
+        });
+        account.foreseen(at.foresee(&Decided {
+            head: &head,
+            body: body_read.as_ref(),
+            recalled: recalled_now,
+            principal: principal.as_ref(),
+            now,
+            decision: permit.as_ref(),
+        }));
+        let permit = permit?;
         if recalled.is_some_and(|bound| *bound.roles != *permit.roles()) {
             // What was given under other rules is not followed under these.
             return Err(Reject::NotReleased);
@@ -158,15 +177,42 @@ impl Gateway {
             None => Caller::anonymous(at.identity.address(peer, &head)?),
         };
         let ticket = self.limits.admit(&caller, &permit).await?;
-        let applied = self.pre_read(at, &permit, &head).await?;
         let client = ClientFacts::of(&head, peer.tls);
-        let request = Request::from_parts(head, body);
-        let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
+        let narrowed = self.narrow(at, &permit, Request::from_parts(head, body)).await?;
         account.asks(&narrowed);
+        let conditional = narrowed.is_conditional();
         let answer = self.ask(at, &permit, narrowed).await?;
         account.upstream(&answer);
+        if conditional && answer.status() == StatusCode::PRECONDITION_FAILED {
+            return Err(Unscreenable::Changed.into());
+        }
         let answer = response::transform(&permit, answer, &client).await?;
         Ok(Begun { answer, ticket, under: principal.map(|principal| Under { principal, permit }) })
+    }
+
+    /// The request as it may be sent, after the reads that have to come before it.
+    async fn narrow<B>(
+        &self,
+        at: &Snapshot,
+        permit: &Permit,
+        request: Request<B>,
+    ) -> Result<UpstreamRequest, Reject>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let Some(batch) = permit.batch() else {
+            let applied = self.pre_read(at, permit, &head).await?;
+            let request = Request::from_parts(head, body);
+            return at.in_time(request::apply(permit, applied.as_ref(), request, &at.bounds)).await;
+        };
+        let mut applied = Vec::with_capacity(batch.items().len());
+        for (index, inner) in batch.items().iter().enumerate() {
+            let read = self.pre_read(at, inner.permit(), &head).await;
+            applied.push(read.map_err(|reject| reject.of_item(index + 1))?);
+        }
+        Ok(request::apply_batch(permit, &applied, &head, &at.bounds).await?)
     }
 
     /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record

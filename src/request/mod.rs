@@ -6,6 +6,8 @@
 //! never opens a connection.
 
 mod apply;
+mod asks;
+mod batch;
 mod collect;
 mod headers;
 mod outgoing;
@@ -15,6 +17,8 @@ mod trace;
 mod write;
 
 pub use apply::{apply, gather, pre_read};
+pub use asks::asks;
+pub use batch::apply_batch;
 pub use collect::collect;
 pub use outgoing::{Applied, Outgoing, UpstreamRequest};
 pub use refused::Refused;

@@ -49,6 +49,8 @@ pub struct Access<'a> {
     pub duration: Duration,
     /// How it ended, as in the audit.
     pub outcome: &'static str,
+    /// What rules or a policy in shadow would have made of it, where that is something else.
+    pub shadow: Option<&'a str>,
     /// The `Referer` field.
     pub referer: Option<&'a str>,
     /// The `User-Agent` field.
@@ -101,6 +103,8 @@ fn json(access: &Access<'_>) -> String {
         duration_us: u64,
         outcome: &'l str,
         #[serde(skip_serializing_if = "Option::is_none")]
+        shadow: Option<&'l str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         referer: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         user_agent: Option<String>,
@@ -118,6 +122,7 @@ fn json(access: &Access<'_>) -> String {
         bytes_sent: access.bytes_sent,
         duration_us: u64::try_from(access.duration.as_micros()).unwrap_or(u64::MAX),
         outcome: access.outcome,
+        shadow: access.shadow,
         referer: access.referer.map(without_values),
         user_agent: access.user_agent.map(|text| clean(text, AGENT_CAP)),
     };
@@ -198,6 +203,7 @@ mod tests {
             bytes_sent: 1234,
             duration: Duration::from_micros(5678),
             outcome: "complete",
+            shadow: None,
             referer: Some("https://crm.example/list?phone=13800138000#x"),
             user_agent: Some(agent),
         }

@@ -43,6 +43,10 @@ pub mod label {
     pub const FIELD: &str = "field";
     /// What happened to a field: `shown`, `masked` or `hidden`.
     pub const ACCESS: &str = "access";
+    /// What would have decided: `rules` in shadow, or another `policy`.
+    pub const OF: &str = "of";
+    /// How far it would have been another decision: `same`, `refuse`, `allow`, `change` or `unknown`.
+    pub const EFFECT: &str = "effect";
     /// A limit of the policy.
     pub const LIMIT: &str = "limit";
     /// An api of the policy, which is also its upstream.
@@ -77,8 +81,8 @@ pub mod label {
 }
 
 use label::{
-    ACCESS, ACTION, API, DECISION, FIELD, KIND, LIMIT, LISTENER, LOG, METHOD, OUTCOME, REASON, RESOURCE,
-    RESULT, REVISION, ROUTE, SIDE, STATUS, VERSION,
+    ACCESS, ACTION, API, DECISION, EFFECT, FIELD, KIND, LIMIT, LISTENER, LOG, METHOD, OF, OUTCOME, REASON,
+    RESOURCE, RESULT, REVISION, ROUTE, SIDE, STATUS, VERSION,
 };
 
 /// Requests answered or refused.
@@ -117,6 +121,24 @@ pub const UNKNOWN_FIELDS: Metric = counter(
     "fieldgate_unknown_fields_total",
     &[RESOURCE],
     "Different undeclared member names seen in an answer, summed over answers; their names are in the audit.",
+);
+/// Requests that rules or a policy in shadow were asked about.
+pub const SHADOW_DECISIONS: Metric = counter(
+    "fieldgate_shadow_decisions_total",
+    &[API, ACTION, OF, EFFECT],
+    "Requests by what rules or a policy in shadow would have made of them; nothing of it has an effect.",
+);
+/// Fields that they would have treated otherwise.
+pub const SHADOW_FIELDS: Metric = counter(
+    "fieldgate_shadow_fields_total",
+    &[RESOURCE, FIELD, ACCESS],
+    "Requests on which rules or a policy in shadow would have treated a field otherwise, by how.",
+);
+/// The policy in shadow.
+pub const SHADOW_POLICY_INFO: Metric = gauge(
+    "fieldgate_shadow_policy_info",
+    &[VERSION],
+    "1 for the version of the policy in shadow; nothing where there is none or it does not pass `check`.",
 );
 /// Requests refused or streams cut by a limit.
 pub const LIMIT_REFUSALS: Metric =
@@ -300,6 +322,9 @@ pub const ALL: &[Metric] = &[
     RECORDS_WITHHELD,
     FIELDS,
     UNKNOWN_FIELDS,
+    SHADOW_DECISIONS,
+    SHADOW_FIELDS,
+    SHADOW_POLICY_INFO,
     LIMIT_REFUSALS,
     LIMIT_WARNINGS,
     LIMIT_USE,

@@ -25,7 +25,11 @@ mod paths;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod restoring;
+#[cfg(test)]
 mod serving;
+#[cfg(test)]
+mod shadow;
 #[cfg(test)]
 mod slowness;
 #[cfg(test)]

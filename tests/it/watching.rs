@@ -22,6 +22,9 @@ const RAISED_ELSEWHERE: &[&str] = &[
     "fieldgate_upstream_hosts_available", // these three are looked at once a second
     "fieldgate_upstream_requests_in_flight",
     "fieldgate_upstream_requests_pending",
+    "fieldgate_shadow_decisions_total", // shadow::…, as the next two
+    "fieldgate_shadow_fields_total",
+    "fieldgate_shadow_policy_info",
     "fieldgate_log_lines_dropped_total", // telemetry's own tests: a target that blocks
 ];
 

@@ -10,11 +10,13 @@
 )]
 
 mod answers;
+mod batches;
 mod combination;
 mod dice;
 mod fine_print;
 mod invented;
 mod language;
+mod later;
 mod naive;
 mod picked;
 mod quoted;

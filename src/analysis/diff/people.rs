@@ -37,7 +37,7 @@ pub(super) fn changes(old: Side<'_>, new: Side<'_>) -> Vec<Change> {
 
 fn bound(set: &PolicySet) -> Bound {
     let mut bound = Bound::new();
-    for binding in &set.bindings {
+    for binding in set.bindings.iter().filter(|binding| binding.shadow.is_none()) {
         let subjects = binding.users.iter().map(|user| Subject::User(user.text.clone()));
         let mut subjects: Vec<_> =
             subjects.chain(binding.groups.iter().map(|group| Subject::Group(group.text.clone()))).collect();

@@ -20,6 +20,7 @@ const MAPPINGS: [(&str, &str); 30] = [
     ("resources: { r: { ODD: 1 } }", "/$defs/resource"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { denial: { ODD: 1 } } }", "/$defs/api/properties/denial"),
+    ("apis: { a: { errors: { ODD: 1 } } }", "/$defs/api/properties/errors"),
     ("apis: { a: { routes: [{ ODD: 1 }] } }", "/$defs/route"),
     ("apis: { a: { routes: [{ envelope: { ODD: 1 } }] } }", "/$defs/route/properties/envelope"),
     ("apis: { a: { routes: [{ query: { ODD: 1 } }] } }", "/$defs/route/properties/query"),
@@ -32,6 +33,7 @@ const MAPPINGS: [(&str, &str); 30] = [
         "resources: { r: { pairs: { x: { ODD: 1 } } } }",
         "/$defs/resource/properties/pairs/additionalProperties",
     ),
+    ("apis: { a: { routes: [{ batch: { ODD: 1 } }] } }", "/$defs/route/properties/batch"),
     ("apis: { a: { routes: [{ rows: { ODD: 1 } }] } }", "/$defs/route/properties/rows"),
     (
         "apis: { a: { routes: [{ rows: { columns: { ODD: 1 } } }] } }",

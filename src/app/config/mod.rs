@@ -43,6 +43,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// The directory of the policy's files.
     pub policies: PathBuf,
+    /// The directory of a policy in shadow: it decides nothing, and what it would change is told.
+    pub shadow_policies: Option<PathBuf>,
     /// Where [`Config::policies`] is named.
     pub policies_place: Place,
     /// Keys that masks use, by the name the policy gives them.
@@ -295,6 +297,7 @@ impl Config {
         let authorities = self.identity.authorities();
         all.extend(authorities.iter().flat_map(|authority| authority.files()).map(|file| folder(file)));
         all.extend([folder(&self.file), self.policies.clone()]);
+        all.extend(self.shadow_policies.clone());
         all.sort();
         all.dedup();
         all

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::base::Diagnostic;
 use crate::identity::ClientPolicy;
-use crate::policy::source::{Documents, Fields, Node, Value, Word, members, number};
+use crate::policy::source::{Documents, Fields, Node, Value, Word, members, number, word};
 use crate::proxy::{ConnectionBounds, HeadBounds, TlsFiles};
 use crate::request::RequestBounds;
 
@@ -24,7 +24,7 @@ pub(super) fn config(documents: &Documents, file: &Path, root: &Node) -> Option<
     let admin = fields.node("admin").and_then(|node| reader.admin(node));
     let apis = fields.required("apis").map(|node| reader.apis(node)).unwrap_or_default();
     let identity = fields.node("identity").and_then(|node| reader.identity(node)).unwrap_or_default();
-    let policies = fields.required_text("policies");
+    let policies = fields.required("policies").and_then(|node| reader.policies(node));
     let secrets = fields.node("secrets").map(|node| reader.secrets(node)).unwrap_or_default();
     let store = fields.node("store").and_then(|node| reader.store(node)).unwrap_or(StoreConfig::Memory);
     let audit = fields.required("audit").and_then(|node| reader.audit(node));
@@ -33,7 +33,7 @@ pub(super) fn config(documents: &Documents, file: &Path, root: &Node) -> Option<
     let drain = reader.duration(&fields, "drain", Duration::from_secs(30));
     fields.finish();
     reader.different_addresses(&listeners, admin.as_ref());
-    let policies = policies?;
+    let (policies, shadow_policies) = policies?;
     Some(Config {
         file: file.to_owned(),
         listeners,
@@ -41,6 +41,7 @@ pub(super) fn config(documents: &Documents, file: &Path, root: &Node) -> Option<
         apis,
         identity,
         policies: reader.path(&policies),
+        shadow_policies: shadow_policies.map(|shadow| reader.path(&shadow)),
         policies_place: documents.place(policies.mark),
         secrets,
         store,
@@ -57,6 +58,27 @@ pub(super) struct Reader<'d> {
 }
 
 impl Reader<'_> {
+    /// A directory, or one with another in shadow.
+    fn policies(&self, node: &Node) -> Option<(Word, Option<Word>)> {
+        if !matches!(node.value, Value::Map(_)) {
+            return word(self.documents, node).map(|dir| (dir, None));
+        }
+        let fields = Fields::of(self.documents, node, "`policies`")?;
+        let (dir, shadow) = (fields.required_text("dir"), fields.text("shadow"));
+        fields.finish();
+        if let (Some(dir), Some(shadow)) = (&dir, &shadow)
+            && self.path(dir) == self.path(shadow)
+        {
+            self.documents.error_with_help(
+                "shadow-of-itself",
+                "the policy in shadow is the one in force",
+                "name another directory, or leave `shadow` out",
+                shadow.mark,
+            );
+        }
+        dir.map(|dir| (dir, shadow))
+    }
+
     fn listeners(&self, node: &Node) -> Vec<ListenerConfig> {
         let all = members(self.documents, node, "`listeners`");
         if all.is_empty() {

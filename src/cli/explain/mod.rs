@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::analysis::{explain, verdicts};
+use crate::analysis::{explain, foresee, verdicts};
 use crate::base::{Clock as _, SystemClock};
 use crate::policy::{Denial, DenialReason, Plan};
 
@@ -69,6 +69,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Err(Usage(text.to_owned()).into());
         }
     };
+    let foreseen = plan.has_shadow().then(|| foresee(plan, &caller.principal(), &request, now));
     let (head, body) = request.into_parts();
     let judged = plan.needs_body(&head).then_some(body);
     let decided =
@@ -77,10 +78,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(permit) => permit,
         Err(denial) => {
             denied(plan, &denial, &mut out)?;
+            write::shadow(foreseen.as_ref(), plan, &mut out)?;
             return Ok(super::DENIED.into());
         }
     };
     write::policy(&explain(plan, &permit), &mut out)?;
+    write::shadow(foreseen.as_ref(), plan, &mut out)?;
     if let Some(file) = &args.answer {
         let answer = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
         match verdicts(plan, &permit, &answer) {
@@ -99,7 +102,10 @@ fn denied(plan: &Plan, denial: &Denial, out: &mut impl io::Write) -> io::Result<
     if let Some(route) = &denial.route {
         writeln!(out, "{}", route.name)?;
     }
-    match &denial.reason {
+    if let DenialReason::Item { item, .. } = &denial.reason {
+        writeln!(out, "request {item} of the batch refuses it")?;
+    }
+    match denial.reason.innermost() {
         DenialReason::Guard { name, .. } => {
             let place = plan.place_of(&format!("guards.{name}"));
             let place = place.map_or_else(String::new, |place| format!(" ({place})"));
@@ -121,7 +127,9 @@ fn denied(plan: &Plan, denial: &Denial, out: &mut impl io::Write) -> io::Result<
             Ok(())
         }
         DenialReason::NoRoute => writeln!(out, "denied by default: no route matches"),
-        reason @ (DenialReason::Target(_) | DenialReason::Asked { .. }) => writeln!(out, "denied: {reason}"),
+        reason @ (DenialReason::Target(_) | DenialReason::Asked { .. } | DenialReason::Item { .. }) => {
+            writeln!(out, "denied: {reason}")
+        }
     }
 }
 

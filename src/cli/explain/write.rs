@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::analysis::{Explanation, FieldExplanation, FieldVerdict, Outcome, RecordVerdict};
+use crate::policy::{Foreseen, Plan, ShadowEffect};
 
 /// What the policy could give, whatever the records hold.
 pub(super) fn policy(explanation: &Explanation, out: &mut impl io::Write) -> io::Result<()> {
@@ -20,6 +21,30 @@ pub(super) fn policy(explanation: &Explanation, out: &mut impl io::Write) -> io:
             let name = if index == 0 { field.name.as_str() } else { "" };
             writeln!(out, "  {name:width$}  {line}")?;
         }
+    }
+    Ok(())
+}
+
+/// What the rules in shadow would have made of it.
+pub(super) fn shadow(foreseen: Option<&Foreseen>, plan: &Plan, out: &mut impl io::Write) -> io::Result<()> {
+    let Some(found) = foreseen else { return Ok(()) };
+    let says = match found.effect {
+        ShadowEffect::Same => "the rules in shadow would change nothing",
+        ShadowEffect::Refuse => "the rules in shadow would refuse it",
+        ShadowEffect::Allow => "the rules in shadow would allow it",
+        ShadowEffect::Change => "the rules in shadow would change what comes out",
+        ShadowEffect::Unknown => "what the rules in shadow would make of it cannot be said",
+    };
+    let reason = found.reason.as_ref().filter(|_| found.effect == ShadowEffect::Refuse);
+    writeln!(out, "{says}{}", reason.map_or_else(String::new, |reason| format!(": {reason}")))?;
+    for name in &found.rules {
+        writeln!(out, "  {name}{}", in_brackets(plan.place_of(name)))?;
+    }
+    for change in &found.difference.fields {
+        writeln!(out, "  {}", plain(&change.to_string()))?;
+    }
+    for (resource, change) in &found.difference.records {
+        writeln!(out, "  {resource}: {} records", change.name())?;
     }
     Ok(())
 }

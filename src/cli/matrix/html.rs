@@ -28,6 +28,7 @@ pub(super) fn draw(matrix: &Matrix) -> String {
     page.head();
     page.table();
     page.notes();
+    page.shadow();
     page.raw("<script>");
     page.raw(SCRIPT);
     page.raw("</script>\n</body>\n</html>\n");
@@ -218,6 +219,19 @@ impl Page<'_> {
             self.raw("</small></li>\n");
         }
         self.raw("</ol>\n");
+    }
+
+    fn shadow(&mut self) {
+        if self.matrix.shadow.is_empty() {
+            return;
+        }
+        self.raw("<h2>In shadow, without effect</h2>\n<ul>\n");
+        for rule in &self.matrix.shadow {
+            self.raw("<li>");
+            self.text(&super::words::in_shadow(rule));
+            self.raw("</li>\n");
+        }
+        self.raw("</ul>\n");
     }
 }
 

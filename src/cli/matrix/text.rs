@@ -5,7 +5,7 @@ use icu_properties::{CodePointMapData, props::EastAsianWidth};
 use crate::analysis::{ActionMark, Cell, Matrix, Section};
 use crate::policy::Action;
 
-use super::words::{one_line, places, sentence};
+use super::words::{in_shadow, one_line, places, sentence};
 
 /// Draws it; roles that do not fit into `width` follow in further blocks.
 pub(super) fn draw(matrix: &Matrix, width: usize) -> String {
@@ -27,6 +27,12 @@ pub(super) fn draw(matrix: &Matrix, width: usize) -> String {
         if !note.places.is_empty() {
             out.push_str(&format!("    {}\n", one_line(&places(note))));
         }
+    }
+    if !matrix.shadow.is_empty() {
+        out.push_str("\nin shadow, without effect:\n");
+    }
+    for rule in &matrix.shadow {
+        out.push_str(&format!("    {}\n", one_line(&in_shadow(rule))));
     }
     out
 }

@@ -1,5 +1,7 @@
 //! The words that all forms of the picture share.
 
+use std::sync::Arc;
+
 use crate::analysis::{About, Note};
 
 /// What a footnote says, in pieces: plain words, and texts of the policy.
@@ -67,6 +69,11 @@ pub(super) fn places(note: &Note) -> String {
         shown.push(&more);
     }
     shown.join(", ")
+}
+
+/// A rule in shadow, with file and line.
+pub(super) fn in_shadow((name, place): &(Arc<str>, Option<Arc<str>>)) -> String {
+    place.as_ref().map_or_else(|| name.to_string(), |place| format!("{name} ({place})"))
 }
 
 /// Whatever the policy's author wrote becomes one line without control characters.

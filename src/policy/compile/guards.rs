@@ -38,6 +38,7 @@ impl Compiler<'_> {
                 require,
                 step_up: guard.step_up.as_ref().map(|word| word.text.clone()),
                 hides,
+                shadow: guard.shadow.is_some(),
             });
         }
     }

@@ -24,11 +24,12 @@ impl Compiler<'_> {
         }
         for (index, role) in set.roles.iter().enumerate() {
             let inherits = role.inherits.iter().filter_map(|parent| self.role(parent)).collect();
-            let mut permissions = Vec::new();
+            let (mut permissions, mut shadow) = (Vec::new(), Vec::new());
             for permission in &role.permissions {
-                permissions.extend(self.permission(&role.name, index as RoleId, permission));
+                let into = if permission.shadow.is_some() { &mut shadow } else { &mut permissions };
+                into.extend(self.permission(&role.name, index as RoleId, permission));
             }
-            self.tables.roles.push(RoleTable { name: role.name.text.clone(), inherits, permissions });
+            self.tables.roles.push(RoleTable { name: role.name.text.clone(), inherits, permissions, shadow });
         }
         self.refuse_cycles();
     }
@@ -106,6 +107,7 @@ impl Compiler<'_> {
             edit,
             write_only: fields.is_some_and(|fields| fields.write_only),
             query,
+            shadow: permission.shadow.is_some(),
         });
         if let Some(table) = self.tables.resources.get_mut(resource) {
             table.permissions.push(number);
@@ -184,7 +186,7 @@ impl Compiler<'_> {
                 })
             });
             let Ok(index) = u32::try_from(self.tables.bindings.len()) else { continue };
-            self.tables.bindings.push(BindingTable { role, terms });
+            self.tables.bindings.push(BindingTable { role, shadow: binding.shadow.is_some(), terms });
             let bound = &mut self.tables.bound;
             for user in &binding.users {
                 Bound::add(&mut bound.by_user, &user.text, index);

@@ -15,6 +15,8 @@ pub struct Guard {
     pub require: Word,
     /// The stronger authentication that would satisfy it.
     pub step_up: Option<Word>,
+    /// Where it says that it is in shadow.
+    pub shadow: Option<Mark>,
 }
 
 /// What a guard is about: every given part must fit.
@@ -133,8 +135,9 @@ pub(super) fn guard(documents: &Documents, node: &Node) -> Option<Guard> {
         fields.required("require");
     }
     let step_up = fields.text("step_up");
+    let shadow = super::shadow(&fields);
     fields.finish();
-    Some(Guard { name: name?, on: on?, require: require?, step_up })
+    Some(Guard { name: name?, on: on?, require: require?, step_up, shadow })
 }
 
 fn scope(documents: &Documents, node: &Node) -> Option<GuardScope> {

@@ -39,6 +39,8 @@ pub struct Permission {
     pub records: Option<Word>,
     /// The fields; `None`: none.
     pub fields: Option<FieldAccess>,
+    /// Where it says that it is in shadow.
+    pub shadow: Option<Mark>,
 }
 
 /// What may be done with fields. Selectors are labels, paths or `*`.
@@ -81,6 +83,8 @@ pub struct Binding {
     pub hours: Vec<Hours>,
     /// From where it holds; any of them.
     pub networks: Vec<ipnet::IpNet>,
+    /// Where it says that it is in shadow.
+    pub shadow: Option<Mark>,
 }
 
 pub(super) fn role(documents: &Documents, name: &Word, node: &Node) -> Option<Role> {
@@ -106,9 +110,10 @@ fn permission(documents: &Documents, node: &Node, index: usize) -> Option<Permis
     }
     let records = condition(&fields, "records");
     let access = fields.node("fields").and_then(|node| access(documents, node));
+    let shadow = super::shadow(&fields);
     let mark = fields.mark();
     fields.finish();
-    Some(Permission { mark, index, resource: resource?, actions: actions?, records, fields: access })
+    Some(Permission { mark, index, resource: resource?, actions: actions?, records, fields: access, shadow })
 }
 
 fn access(documents: &Documents, node: &Node) -> Option<FieldAccess> {
@@ -177,6 +182,7 @@ pub(super) fn binding(documents: &Documents, node: &Node) -> Option<Binding> {
         .iter()
         .filter_map(|text| units::accept(documents, text, units::network(&text.text)))
         .collect();
+    let shadow = super::shadow(&fields);
     let mark = fields.mark();
     fields.finish();
     Some(Binding {
@@ -189,5 +195,6 @@ pub(super) fn binding(documents: &Documents, node: &Node) -> Option<Binding> {
         expires,
         hours,
         networks,
+        shadow,
     })
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::{Documents, Fields, Mark, Node, Value, Word, name_of, word};
+use crate::policy::shadow::ShadowEffect;
 use crate::policy::source::number;
 
 /// An example that must hold: who asks for what, what the upstream answers, and what comes out.
@@ -92,6 +93,8 @@ pub struct TestExpectation {
     pub denied: Option<bool>,
     /// The total of released records.
     pub released: Option<u64>,
+    /// What rules in shadow would have made of it.
+    pub shadow: Option<ShadowEffect>,
     /// What of it is written, and where.
     pub written: Vec<Written>,
 }
@@ -199,6 +202,15 @@ pub(super) fn expectation(documents: &Documents, fields: &Fields<'_>) -> TestExp
         status: status(documents, fields, "status"),
         denied: fields.flag("denied"),
         released: fields.number("released"),
+        shadow: fields.choice(
+            "shadow",
+            &[
+                ("same", ShadowEffect::Same),
+                ("refuse", ShadowEffect::Refuse),
+                ("allow", ShadowEffect::Allow),
+                ("change", ShadowEffect::Change),
+            ],
+        ),
         written: ["expect", "status", "denied", "released"]
             .into_iter()
             .filter_map(|key| {
@@ -211,12 +223,13 @@ pub(super) fn expectation(documents: &Documents, fields: &Fields<'_>) -> TestExp
     let nothing = expect.answer.is_none()
         && expect.status.is_none()
         && expect.denied.is_none()
-        && expect.released.is_none();
+        && expect.released.is_none()
+        && expect.shadow.is_none();
     if nothing {
         documents.error_with_help(
             "expects-nothing",
             "a test says what must come out",
-            "give `expect`, `status`, `denied` or `released`",
+            "give `expect`, `status`, `denied`, `released` or `shadow`",
             fields.mark(),
         );
     }

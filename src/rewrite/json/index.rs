@@ -44,6 +44,7 @@ impl Ahead {
     }
 
     /// Makes the index reach `pos`; `false`: too little is left.
+    #[inline]
     pub(crate) fn aim(&mut self, pos: usize, end: usize, slice: &[u8]) -> bool {
         if pos < self.from || pos >= self.to {
             if end.saturating_sub(pos) < LEAST_BYTES {
@@ -51,13 +52,11 @@ impl Ahead {
             }
             self.scan(pos, slice);
         }
-        let before = self.cursor.checked_sub(1).and_then(|before| self.place(before));
-        if before.is_some_and(|before| before >= pos) {
-            let from = self.from;
-            self.cursor = self.index.partition_point(|place| from + (*place as usize) < pos);
-        }
-        while self.place(self.cursor).is_some_and(|place| place < pos) {
-            self.cursor += 1;
+        let at = (pos - self.from) as u32;
+        let aims = |place: Option<&u32>| place.is_some_and(|place| *place >= at);
+        let (this, before) = (self.index.get(self.cursor), self.index.get(self.cursor.wrapping_sub(1)));
+        if !aims(this) || aims(before) {
+            self.cursor = self.index.partition_point(|place| *place < at);
         }
         true
     }
@@ -151,6 +150,24 @@ impl<'s> View<'s> {
         self.text.get(at..)?.first_chunk()
     }
 
+    /// What the places of the index are counted from.
+    #[inline(always)]
+    pub(crate) fn base(&self) -> usize {
+        self.from
+    }
+
+    /// The index from a place on.
+    #[inline(always)]
+    pub(crate) fn rest(&self, cursor: usize) -> &'s [u32] {
+        self.index.get(cursor..).unwrap_or_default()
+    }
+
+    /// The number of the place where this rest begins.
+    #[inline(always)]
+    pub(crate) fn cursor(&self, rest: &[u32]) -> usize {
+        self.index.len() - rest.len()
+    }
+
     /// A place by its number.
     #[inline(always)]
     pub(crate) fn place(&self, cursor: usize) -> Option<usize> {
@@ -226,9 +243,17 @@ impl<'s> View<'s> {
     #[inline(always)]
     pub(crate) fn is_bare_scalar(&self, from: usize, to: usize) -> bool {
         let length = to.saturating_sub(from);
-        let word = self.text.get(from..).and_then(|text| text.first_chunk::<8>());
+        let head = self.text.get(from..).and_then(|text| text.first_chunk::<8>());
+        let short = head.is_some_and(|head| is_short_integer(u64::from_le_bytes(*head), length));
+        (short && length <= self.number_bytes) || self.is_other_scalar(from, to)
+    }
+
+    #[inline(never)]
+    fn is_other_scalar(&self, from: usize, to: usize) -> bool {
+        let length = to.saturating_sub(from);
+        let head = self.text.get(from..).and_then(|text| text.first_chunk::<16>());
         length <= self.number_bytes
-            && (word.is_some_and(|word| is_short_integer(u64::from_le_bytes(*word), length))
+            && (head.is_some_and(|head| is_short_number(u128::from_le_bytes(*head), length))
                 || self.text.get(from..to).is_some_and(is_scalar))
     }
 }
@@ -245,27 +270,72 @@ fn is_short_integer(word: u64, length: usize) -> bool {
     over_nine == 0 && (length == 1 || word & 0xFF != u64::from(b'0'))
 }
 
+/// Whether the first `length` of the sixteen bytes are a number without sign and exponent.
+#[inline(always)]
+fn is_short_number(bytes: u128, length: usize) -> bool {
+    const ZEROS: u128 = 0x3030_3030_3030_3030_3030_3030_3030_3030;
+    const OVER_NINE: u128 = 0x7676_7676_7676_7676_7676_7676_7676_7676;
+    const HIGH: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
+    if length == 0 || length > 16 {
+        return false;
+    }
+    // The bytes that count are moved to the top, zeros below them read as digits.
+    let shift = 128 - 8 * length;
+    let digits = (bytes ^ ZEROS) << shift;
+    // What carries over to the next byte is marked itself, so a single mark is always true.
+    let others = (digits.wrapping_add(OVER_NINE) | digits) & HIGH;
+    let second = (bytes >> 8) as u8;
+    let leads = bytes as u8 != b'0' || length == 1;
+    if others == 0 {
+        return leads;
+    }
+    let place = (others.trailing_zeros() as usize - shift) / 8;
+    others & (others - 1) == 0
+        && (bytes >> (8 * place)) as u8 == b'.'
+        && place > 0
+        && place + 1 < length
+        && (leads || second == b'.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn short_integers_are_those_of_the_grammar() {
-        let bytes = b"0123456789-./:;ae \x00\xff\xb0";
-        for length in 0..=9usize {
-            for start in 0..4096usize {
-                let text: Vec<u8> =
-                    (0..8).map(|i| bytes[(start * 7 + i * (1 + start % 5)) % bytes.len()]).collect();
-                let word = u64::from_le_bytes(text[..8].try_into().expect("eight"));
-                let read = text.get(..length).unwrap_or_default();
-                let good = !read.is_empty()
-                    && read.iter().all(u8::is_ascii_digit)
-                    && (read[0] != b'0' || read.len() == 1);
-                assert_eq!(is_short_integer(word, length), good, "{text:?} {length}");
+    fn short_numbers_are_those_of_the_grammar() {
+        let alphabet = b"0123456789.-./:;ae \x00\xff\xb0\xae";
+        let mut dice = 0x5EED_u64;
+        let mut found = 0;
+        for round in 0..400_000usize {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            let many = if round % 4 == 0 { alphabet.len() } else { 11 };
+            let mut text: Vec<u8> = (0..16).map(|i| alphabet[(dice >> (i * 4)) as usize % many]).collect();
+            if round % 3 == 0 {
+                text.iter_mut().skip(1).filter(|byte| **byte == b'.').skip(1).for_each(|byte| *byte = b'7');
             }
+            let length = (dice >> 40) as usize % 18;
+            let bytes = u128::from_le_bytes(text[..16].try_into().expect("sixteen"));
+            let read = text.get(..length).unwrap_or_default();
+            let signed = read.iter().any(|byte| matches!(byte, b'-' | b'e'));
+            let good = is_scalar(read) && !signed;
+            found += usize::from(good);
+            assert_eq!(is_short_number(bytes, length), good, "{text:?} {length}");
         }
-        assert!(is_short_integer(u64::from_le_bytes(*b"12345678"), 8));
-        assert!(is_short_integer(u64::from_le_bytes(*b"0,\"a\":12"), 1));
-        assert!(!is_short_integer(u64::from_le_bytes(*b"01345678"), 8));
+        assert!(found > 10_000, "{found}");
+        for (text, length, good) in [
+            (b"1234567812345678", 16, true),
+            (b"0,\"a\":12        ", 1, true),
+            (b"0134567812345678", 16, false),
+            (b"0.4567812345678e", 15, true),
+            (b"00.5            ", 4, false),
+            (b"1.              ", 2, false),
+            (b".1              ", 2, false),
+            (b"1.2.3           ", 5, false),
+            (b"10.25           ", 5, true),
+        ] {
+            assert_eq!(is_short_number(u128::from_le_bytes(*text), length), good, "{text:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! Members of an object that is filtered, as long as they and their values are plain: the loop in which the engine
-//! spends its time. All it needs is in locals. A member is looked at as a whole before anything is done about it, so
-//! whatever is not for here is left to the others as it stands.
+//! Members of an object that is filtered, as long as they and their values lie in the slice whole. A member is looked at
+//! as a whole before anything is done about it, so whatever is not for here is left to the others as it stands. The
+//! commonest members have a loop of their own (`plain`).
 
 use std::sync::Arc;
 
@@ -19,42 +19,49 @@ use super::tally::Tally;
 use super::text;
 
 /// Where the loop is.
-struct Run<'s> {
-    view: View<'s>,
+pub(super) struct Run<'s> {
+    pub(super) view: View<'s>,
     /// The state of the object.
-    state: StateId,
+    pub(super) state: StateId,
     /// Nothing passes here.
-    silent: bool,
+    pub(super) silent: bool,
     /// The object's own opener has not been written.
-    closed: bool,
-    trail: Trail,
-    cursor: usize,
-    pos: usize,
-    lex: Lex,
+    pub(super) closed: bool,
+    pub(super) trail: Trail,
+    pub(super) cursor: usize,
+    pub(super) pos: usize,
+    pub(super) lex: Lex,
     /// The state of a container's value that has begun.
-    child: Option<StateId>,
+    pub(super) child: Option<StateId>,
     /// From here to `start`, all passes.
-    mark: usize,
+    pub(super) mark: usize,
     /// Where the current member's text starts.
-    start: usize,
-    emitted: bool,
-    last_kept: bool,
+    pub(super) start: usize,
+    pub(super) emitted: bool,
+    pub(super) last_kept: bool,
 }
 
 /// What the loop works on.
-struct Parts<'m> {
+pub(super) struct Parts<'m> {
     program: &'m Arc<Program>,
     compiled: &'m Compiled,
-    bounds: &'m Bounds,
+    pub(super) bounds: &'m Bounds,
     depth_limit: usize,
     /// Offset of the slice in the answer.
     base: u64,
-    routes: &'m mut Routes,
-    emit: &'m mut Emit,
-    tally: &'m mut Tally,
+    pub(super) routes: &'m mut Routes,
+    pub(super) emit: &'m mut Emit,
+    pub(super) tally: &'m mut Tally,
     kinds: &'m mut Vec<Kind>,
-    masked: &'m mut String,
-    hold: Option<&'m mut Hold>,
+    pub(super) masking: Masking<'m>,
+    pub(super) hold: Option<&'m mut Hold>,
+}
+
+/// What masks need.
+pub(super) struct Masking<'m> {
+    compiled: &'m Compiled,
+    value_bytes: usize,
+    scratch: &'m mut String,
 }
 
 impl Machine {
@@ -98,10 +105,14 @@ impl Machine {
             emit: &mut self.emit,
             tally: &mut self.tally,
             kinds: &mut self.kinds,
-            masked: &mut self.masked,
+            masking: Masking {
+                compiled: &self.compiled,
+                value_bytes: self.plan.bounds.value_bytes,
+                scratch: &mut self.masked,
+            },
             hold: self.hold.as_mut(),
         };
-        while run.member(&mut parts, slice, out) {}
+        while run.plain(&mut parts, slice, out) && run.member(&mut parts, slice, out) {}
         let Run { trail, cursor, pos: to, lex, child, mark, start, emitted, last_kept, .. } = run;
         if let Some(frame) = self.frames.last_mut() {
             frame.trail = Some(trail);
@@ -128,7 +139,7 @@ impl Machine {
 
 impl Run<'_> {
     /// One member and the comma behind it; `false`: the run ends here.
-    #[inline(always)]
+    #[inline(never)]
     fn member(&mut self, parts: &mut Parts<'_>, slice: &[u8], out: &mut impl Output) -> bool {
         let view = self.view;
         let Some([quote, _, third, fourth]) = view.places(self.cursor) else { return false };
@@ -190,7 +201,7 @@ impl Run<'_> {
         parts.tally.up(counter);
         if !self.silent {
             if capture == Capture::Key && !matches!(class, Class::Object | Class::Array) {
-                parts.key(view.text(value.from, value.to));
+                parts.tally.bounded_key(view.text(value.from, value.to), parts.bounds);
             }
             self.act(act, value, parts, slice, out);
         }
@@ -223,10 +234,8 @@ impl Run<'_> {
                 self.last_kept = false;
             }
             Do::Mask(mask) => {
-                (parts.emit.mark, parts.emit.kept) = (self.mark, value.from);
-                parts.write_masked(mask, self.view.text(value.from, value.to));
-                parts.emit.write(parts.masked.as_bytes(), slice, out);
-                self.mark = value.to;
+                let Whole { from, to, .. } = value;
+                self.mark = parts.masking.write(mask, [self.mark, from, to], parts.emit, slice, out);
                 (self.emitted, self.last_kept) = (true, true);
             }
             Do::Other => {}
@@ -290,21 +299,34 @@ impl Parts<'_> {
         let stop = run.view.place(cursor).filter(|stop| ended && run.view.only_blanks(0, to, *stop))?;
         Some(Whole { from, to, stop, cursor })
     }
+}
 
-    /// A record's key.
-    fn key(&mut self, raw: &[u8]) {
-        if raw.len() <= self.bounds.value_bytes {
-            self.tally.key(raw, self.bounds.keys);
+impl Masking<'_> {
+    /// Writes what passes from `mark` on and what a mask makes of the scalar from `from` to `to`; where the input passes
+    /// on.
+    #[inline(never)]
+    pub(super) fn write(
+        &mut self,
+        mask: u32,
+        [mark, from, to]: [usize; 3],
+        emit: &mut Emit,
+        slice: &[u8],
+        out: &mut impl Output,
+    ) -> usize {
+        let raw = slice.get(from..to).unwrap_or_default();
+        let mask = self.compiled.masks.get(mask).filter(|_| raw.len() <= self.value_bytes);
+        if let Some((hidden, fill)) = mask.and_then(|mask| text::covered(mask, raw)) {
+            (emit.mark, emit.kept) = (mark, from + hidden.start);
+            emit.write(fill, slice, out);
+            return from + hidden.end;
         }
-    }
-
-    /// What a mask makes of a scalar.
-    #[inline]
-    fn write_masked(&mut self, mask: u32, raw: &[u8]) {
-        self.masked.clear();
-        match self.compiled.masks.get(mask).filter(|_| raw.len() <= self.bounds.value_bytes) {
-            Some(mask) => text::mask(mask, raw, self.masked),
-            None => self.masked.push_str("null"),
+        self.scratch.clear();
+        match mask {
+            Some(mask) => text::mask(mask, raw, self.scratch),
+            None => self.scratch.push_str("null"),
         }
+        (emit.mark, emit.kept) = (mark, from);
+        emit.write(self.scratch.as_bytes(), slice, out);
+        to
     }
 }

@@ -19,6 +19,7 @@ mod index;
 mod lexer;
 mod machine;
 mod members;
+mod plain;
 mod routes;
 mod skip;
 mod tally;

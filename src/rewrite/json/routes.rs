@@ -29,23 +29,24 @@ struct Learnt {
     first: usize,
 }
 
+/// A name that was learnt.
 #[derive(Debug)]
-struct Name {
+pub(crate) struct Name {
     /// The raw name with its quotes and colon, and which bits of it count.
     text: [u128; 2],
     mask: [u128; 2],
-    length: usize,
-    todo: Todo,
+    pub(crate) length: usize,
+    pub(crate) todo: Todo,
     /// The name that came after it.
-    next: usize,
+    pub(crate) next: usize,
 }
 
 /// Where in an object we are: the name before, and the next one by the last record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trail {
     learnt: usize,
-    last: usize,
-    guess: usize,
+    pub(crate) last: usize,
+    pub(crate) guess: usize,
 }
 
 /// What a member's state says, ready for use.
@@ -160,6 +161,12 @@ impl Routes {
         Trail { learnt, last: NOWHERE, guess }
     }
 
+    /// What was learnt about the object.
+    #[inline(always)]
+    pub(crate) fn names(&self, trail: &Trail) -> &[Name] {
+        self.states.get(trail.learnt).map(|learnt| learnt.names.as_slice()).unwrap_or_default()
+    }
+
     /// The guess for the name whose opening quote is the first of `bytes`: its length and what to do, if it is right.
     /// The name is followed by its quote and a colon.
     #[inline(always)]
@@ -236,8 +243,9 @@ impl Name {
         self.length == name.len() && low.iter().chain(&high).skip(1).zip(name).all(|(a, b)| a == b)
     }
 
+    /// Whether the bytes start with it.
     #[inline(always)]
-    fn is(&self, bytes: &[u8; 32]) -> bool {
+    pub(crate) fn is(&self, bytes: &[u8; 32]) -> bool {
         let [low, high] = words(bytes);
         let ([text_low, text_high], [mask_low, mask_high]) = (self.text, self.mask);
         ((low ^ text_low) & mask_low) | ((high ^ text_high) & mask_high) == 0

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::automaton::{Compiled, Counted, NO_FIELD};
 use super::super::counts::{Counts, FieldCount};
 use super::super::path::{Path, Step};
-use super::super::plan::RewritePlan;
+use super::super::plan::{Bounds, RewritePlan};
 
 /// Counters of one field.
 const COUNTERS: usize = 3;
@@ -79,6 +79,13 @@ impl Tally {
         if self.counts.keys.len() < most && raw.len() <= MAX_KEY_BYTES {
             let text = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or(raw);
             self.counts.keys.push(String::from_utf8_lossy(text).into());
+        }
+    }
+
+    /// A record's key that stands in the slice.
+    pub(crate) fn bounded_key(&mut self, raw: &[u8], bounds: &Bounds) {
+        if raw.len() <= bounds.value_bytes {
+            self.key(raw, bounds.keys);
         }
     }
 

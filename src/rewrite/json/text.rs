@@ -1,5 +1,7 @@
 //! JSON texts: decoding what a rule must read, writing what a mask gives.
 
+use std::ops::Range;
+
 use super::super::mask::{Form, Mask, Scalar};
 
 /// A raw string without its quotes, decoded (RFC 8259 section 7). `None` for a lone surrogate. The input has
@@ -118,6 +120,28 @@ pub(crate) fn mask(mask: &Mask, raw: &[u8], into: &mut String) {
             into.push_str("null");
         }
     }
+}
+
+/// What a mask hides of a text of plain ASCII, and what it writes instead; the rest of the text passes as it stands.
+#[inline]
+pub(crate) fn covered<'m>(mask: &'m Mask, raw: &[u8]) -> Option<(Range<usize>, &'m [u8])> {
+    let text = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let (hidden, fill) = mask.covers(text).filter(|_| is_unescaped_ascii(text))?;
+    Some((hidden.start + 1..hidden.end + 1, fill))
+}
+
+/// Whether there is no backslash and nothing beyond ASCII.
+#[inline]
+fn is_unescaped_ascii(text: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, tail) = text.as_chunks::<8>();
+    let special = |word: u64| {
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        (word | (backslash.wrapping_sub(ONES) & !backslash)) & HIGH
+    };
+    words.iter().fold(0, |found, word| found | special(u64::from_le_bytes(*word))) == 0
+        && tail.iter().all(|byte| byte.is_ascii() && *byte != b'\\')
 }
 
 fn masked_text(mask: &Mask, raw: &[u8], into: &mut String) -> Form {

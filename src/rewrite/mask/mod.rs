@@ -23,6 +23,7 @@ mod text;
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 
 use self::detect::Detection;
 use self::fpe::Cipher;
@@ -186,6 +187,18 @@ impl Mask {
             },
         }
         if matches!(self.method, Method::Stars | Method::Email(_)) { Form::Pieces } else { Form::Text }
+    }
+
+    /// For a text of ASCII without escapes, as it stands between its quotes: what of it is hidden, and what stands there
+    /// instead; the rest passes as it is. It says what [`Self::write`] would; `None`: that has to be asked.
+    #[inline]
+    pub(crate) fn covers(&self, ascii: &[u8]) -> Option<(Range<usize>, &[u8])> {
+        match &self.method {
+            Method::Stars => Some((0..ascii.len(), STARS.as_bytes())),
+            Method::Email(email) => Some((email.covers(ascii), STARS.as_bytes())),
+            Method::Keep(keep) => keep.covers(ascii.len()),
+            _ => None,
+        }
     }
 
     /// The value that `masked` stands for: only format-preserving encryption can be undone. `None` for everything

@@ -1,5 +1,7 @@
 //! Text masks that look at one whole value: both ends, an e-mail address, a date.
 
+use std::ops::Range;
+
 use jiff::civil::Date;
 
 use super::STARS;
@@ -10,6 +12,8 @@ pub(super) struct Keep {
     first: usize,
     last: usize,
     fill: char,
+    /// Many of the fill, if it is ASCII that JSON need not escape.
+    many: Box<[u8]>,
 }
 
 /// The start of an address's local part, and its domain.
@@ -19,7 +23,16 @@ pub(super) struct Email {
 
 impl Keep {
     pub(super) fn new(first: usize, last: usize, fill: char) -> Self {
-        Self { first, last, fill }
+        let plain = matches!(fill, ' '..='~') && !matches!(fill, '"' | '\\');
+        let many = if plain { vec![fill as u8; MANY_FILLS].into_boxed_slice() } else { Box::default() };
+        Self { first, last, fill, many }
+    }
+
+    /// What is hidden of so many ASCII characters, and the fill for it.
+    #[inline]
+    pub(super) fn covers(&self, count: usize) -> Option<(Range<usize>, &[u8])> {
+        let hidden = self.hidden_of(count);
+        Some((hidden.clone(), self.many.get(..hidden.len())?))
     }
 
     pub(super) fn write(&self, text: &str, into: &mut String) {
@@ -51,8 +64,12 @@ impl Keep {
         text.contains(self.fill)
     }
 
-    fn hidden(&self, text: &str) -> std::ops::Range<usize> {
-        let count = if text.is_ascii() { text.len() } else { text.chars().count() };
+    fn hidden(&self, text: &str) -> Range<usize> {
+        self.hidden_of(if text.is_ascii() { text.len() } else { text.chars().count() })
+    }
+
+    #[inline]
+    fn hidden_of(&self, count: usize) -> Range<usize> {
         if count <= self.first.saturating_add(self.last) { 0..count } else { self.first..count - self.last }
     }
 }
@@ -70,6 +87,14 @@ impl Email {
         into.push_str(STARS);
         into.push('@');
         into.push_str(domain);
+    }
+
+    /// What is hidden of an ASCII text.
+    pub(super) fn covers(&self, ascii: &[u8]) -> Range<usize> {
+        match ascii_address(ascii) {
+            Some(at) => (if self.keep_first < at { self.keep_first } else { 0 })..at,
+            None => 0..ascii.len(),
+        }
     }
 
     pub(super) fn could_have_written(&self, text: &str) -> bool {
@@ -134,6 +159,46 @@ fn address(text: &str) -> Option<(&str, &str)> {
     is_one.then_some((local, domain))
 }
 
+/// Where the sign is in an ASCII text that is an address: as [`address`] says, a table look-up for each byte.
+fn ascii_address(ascii: &[u8]) -> Option<usize> {
+    let class = |byte: &u8| ADDRESS_BYTES.get(usize::from(*byte)).copied().unwrap_or_default();
+    let at = ascii.iter().position(|byte| class(byte) & LOCAL == 0)?;
+    let (sign, domain) = ascii.get(at..)?.split_first()?;
+    if *sign != b'@' || at == 0 || ascii.len() > MAX_ADDRESS_BYTES {
+        return None;
+    }
+    let (mut labels, mut empty) = (1, true);
+    for byte in domain {
+        let dot = *byte == b'.';
+        if class(byte) & DOMAIN == 0 || (dot && empty) {
+            return None;
+        }
+        labels += usize::from(dot);
+        empty = dot;
+    }
+    (labels > 1 && !empty).then_some(at)
+}
+
+/// May stand before the sign, and behind it.
+const LOCAL: u8 = 1;
+const DOMAIN: u8 = 2;
+
+/// ASCII characters of addresses.
+const ADDRESS_BYTES: [u8; 128] = {
+    let mut classes = [0; 128];
+    let mut byte = 0u8;
+    while byte < 128 {
+        let both = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        let local = matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'/' | b'=' | b'?' | b'^'..=b'`' | b'{'..=b'~'
+        );
+        classes[byte as usize] = if both { LOCAL | DOMAIN } else { local as u8 };
+        byte += 1;
+    }
+    classes
+};
+
 /// The year, or year and month, of an ISO 8601 date or date and time; also of what this mask has written.
 pub(super) fn date(text: &str, unit: DateUnit) -> Option<String> {
     let (year, month) = year_and_month(text)?;
@@ -172,6 +237,9 @@ fn year_and_month(text: &str) -> Option<(i16, i8)> {
     let date = Date::new(field(0..4)?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
     Some((date.year(), date.month()))
 }
+
+/// The longest run of fills that is written at once.
+const MANY_FILLS: usize = 64;
 
 /// Longest address (RFC 5321 section 4.5.3.1).
 const MAX_ADDRESS_BYTES: usize = 254;

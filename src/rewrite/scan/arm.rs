@@ -5,7 +5,7 @@ use std::arch::aarch64::{
     vorrq_u8,
 };
 
-use super::{Block, Carry, Scanned, append, mark_blocks, prefix_xor_shifts, scan_blocks};
+use super::{Block, Carry, Places, Scanned, append, mark_blocks, prefix_xor_shifts, scan_blocks};
 
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn scan_neon(bytes: &[u8], index: &mut Vec<u32>) -> Scanned {

@@ -128,7 +128,8 @@ pub(crate) fn marks(bytes: &[u8], delimiter: u8, tier: Tier, index: &mut Vec<u32
 /// The loop over blocks. `$classify`, `$prefix_xor` and `$append` are `inline(always)` functions.
 macro_rules! scan_blocks {
     ($bytes:expr, $index:expr, $classify:path, $prefix_xor:path, $append:path) => {{
-        let (bytes, index): (&[u8], &mut Vec<u32>) = ($bytes, $index);
+        let bytes: &[u8] = $bytes;
+        let mut places = Places::new(bytes, $index);
         let mut carry = Carry::default();
         let mut at = 0usize;
         let (blocks, tail) = bytes.as_chunks::<64>();
@@ -137,7 +138,7 @@ macro_rules! scan_blocks {
             let Some(bits) = carry.take(masks, at, bytes, $prefix_xor) else {
                 return Scanned { clean_to: at };
             };
-            $append(bits, at as u32, index);
+            $append(bits, at as u32, &mut places);
             at += 64;
         }
         let mut last = [b' '; 64];
@@ -147,7 +148,7 @@ macro_rules! scan_blocks {
         let Some(bits) = carry.take($classify(&last), at, bytes, $prefix_xor) else {
             return Scanned { clean_to: at };
         };
-        $append(bits, at as u32, index);
+        $append(bits, at as u32, &mut places);
         Scanned { clean_to: bytes.len() }
     }};
 }
@@ -155,11 +156,12 @@ macro_rules! scan_blocks {
 /// The loop over blocks of separated values.
 macro_rules! mark_blocks {
     ($bytes:expr, $delimiter:expr, $index:expr, $classify:path, $append:path) => {{
-        let (bytes, delimiter, index): (&[u8], u8, &mut Vec<u32>) = ($bytes, $delimiter, $index);
+        let (bytes, delimiter): (&[u8], u8) = ($bytes, $delimiter);
+        let mut places = Places::new(bytes, $index);
         let mut at = 0usize;
         let (blocks, tail) = bytes.as_chunks::<64>();
         for block in blocks {
-            $append($classify(block, delimiter), at as u32, index);
+            $append($classify(block, delimiter), at as u32, &mut places);
             at += 64;
         }
         let mut last = [b' '; 64];
@@ -167,11 +169,35 @@ macro_rules! mark_blocks {
             to.copy_from_slice(tail);
         }
         let within = (1u64 << tail.len()) - 1;
-        $append($classify(&last, delimiter) & within, at as u32, index);
+        $append($classify(&last, delimiter) & within, at as u32, &mut places);
     }};
 }
 
 use {mark_blocks, scan_blocks};
+
+/// The end of an index that has room for 64 places more than there are bytes, and 64 for each block is all that is added:
+/// appending need not ask.
+struct Places<'i> {
+    index: &'i mut Vec<u32>,
+    length: usize,
+}
+
+impl<'i> Places<'i> {
+    #[inline(always)]
+    fn new(bytes: &[u8], index: &'i mut Vec<u32>) -> Self {
+        index.reserve(bytes.len() + 128);
+        let length = index.len();
+        Self { index, length }
+    }
+}
+
+impl Drop for Places<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: the elements up to `length` have been written, and there is room for them.
+        unsafe { self.index.set_len(self.length) }
+    }
+}
 
 /// What goes over from one block to the next.
 #[derive(Debug, Default)]
@@ -244,14 +270,12 @@ fn escapes_are_good(mut escaped: u64, at: usize, bytes: &[u8]) -> bool {
 
 /// Appends the places of the set bits, eight at a time without a branch for each.
 #[inline(always)]
-fn append(mut bits: u64, at: u32, index: &mut Vec<u32>) {
+fn append(mut bits: u64, at: u32, places: &mut Places<'_>) {
     let count = bits.count_ones() as usize;
-    let length = index.len();
-    index.reserve(64);
-    // SAFETY: 64 elements are reserved behind `length`; at most 64 are written, of which `count` are initialised in
-    // order before the length says so.
+    // SAFETY: `Places` has room for 64 elements behind its length for this block; at most 64 are written, of which
+    // `count` are initialised in order before the length says so.
     unsafe {
-        let mut to = index.as_mut_ptr().add(length);
+        let mut to = places.index.as_mut_ptr().add(places.length);
         let end = to.add(count);
         while to < end {
             for step in 0..8 {
@@ -260,8 +284,8 @@ fn append(mut bits: u64, at: u32, index: &mut Vec<u32>) {
             }
             to = to.add(8);
         }
-        index.set_len(length + count);
     }
+    places.length += count;
 }
 
 /// Every bit becomes the exclusive or of itself and all below.

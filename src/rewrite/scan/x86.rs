@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm512_storeu_si512,
 };
 
-use super::{Block, Carry, Scanned, append, mark_blocks, prefix_xor_shifts, scan_blocks};
+use super::{Block, Carry, Places, Scanned, append, mark_blocks, prefix_xor_shifts, scan_blocks};
 
 #[inline(always)]
 fn prefix_xor_multiply(bits: u64) -> u64 {
@@ -140,25 +140,24 @@ fn join([low, high]: [Block; 2], shift: u32) -> Block {
 
 /// Appends the places of the set bits, sixteen at a time without a branch.
 #[inline(always)]
-fn append_avx512(bits: u64, at: u32, index: &mut Vec<u32>) {
-    let length = index.len();
-    index.reserve(64);
-    // SAFETY: called only from functions that are compiled for AVX-512. 64 elements are reserved behind `length`; the
-    // four stores of 16 start at most 48 elements behind it, and what the last length counts has been written in order.
+fn append_avx512(bits: u64, at: u32, places: &mut Places<'_>) {
+    // SAFETY: called only from functions that are compiled for AVX-512. `Places` has room for 64 elements behind its
+    // length for this block; the four stores of 16 start at most 48 elements behind it, and what the last length counts
+    // has been written in order.
     unsafe {
-        let mut to = index.as_mut_ptr().add(length);
-        let mut places = _mm512_add_epi32(
+        let mut to = places.index.as_mut_ptr().add(places.length);
+        let mut numbers = _mm512_add_epi32(
             _mm512_set1_epi32(at as i32),
             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
         );
         for quarter in 0..4 {
             let set = (bits >> (16 * quarter)) as u16;
-            _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi32(set, places));
+            _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi32(set, numbers));
             to = to.add(set.count_ones() as usize);
-            places = _mm512_add_epi32(places, _mm512_set1_epi32(16));
+            numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(16));
         }
-        index.set_len(length + bits.count_ones() as usize);
     }
+    places.length += bits.count_ones() as usize;
 }
 
 // === separated values ===

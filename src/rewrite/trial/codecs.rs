@@ -42,8 +42,13 @@ pub(crate) fn fuzz(data: &[u8]) {
 fn check(coding: Coding, coded: &[u8], size: usize) {
     let (whole, cut) = decode(coding, coded, coded.len());
     let (pieces, same) = decode(coding, coded, size);
-    assert_eq!(cut, same, "{coding:?} in pieces of {size}");
-    if cut.is_none() {
+    // How much came out of how much is judged where a piece ends: the ratio may be exceeded in small pieces and not in
+    // one, or before damage that a codec sees first when it has all at once.
+    if cut != same {
+        let bomb = [&cut, &same].contains(&&Some(CutReason::Bomb));
+        assert!(bomb, "{coding:?} in pieces of {size}: {cut:?}, {same:?}");
+    }
+    if cut.is_none() && same.is_none() {
         assert_eq!(whole, pieces, "{coding:?} in pieces of {size}");
         let mut theirs = Vec::new();
         let read = match coding {

@@ -23,6 +23,7 @@ pub(crate) struct Setup {
     api: String,
     identity: String,
     audit: String,
+    policies: String,
     more: String,
     clock: Arc<dyn Clock>,
 }
@@ -101,6 +102,7 @@ impl Setup {
             api: String::new(),
             identity: String::new(),
             audit: String::new(),
+            policies: "policies".to_owned(),
             more: String::new(),
             clock: Arc::new(SystemClock::new()),
         }
@@ -148,6 +150,12 @@ impl Setup {
         self
     }
 
+    /// Says `policies` otherwise, such as `{ dir: policies, shadow: next }`.
+    pub(crate) fn policies(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.policies);
+        self
+    }
+
     /// Adds sections to the configuration.
     pub(crate) fn config(mut self, text: &str) -> Self {
         self.more.push_str(text);
@@ -175,7 +183,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let Self { upstream, listener, api, identity, audit, more, .. } = self;
+        let Self { upstream, listener, api, identity, audit, policies, more, .. } = self;
         format!(
             "
 listeners:
@@ -190,7 +198,7 @@ identity:
     - {{ id: finance, key: {{ file: finance }}, principal: wu.min, groups: [finance] }}
     - {{ id: nobody, key: {{ file: nobody }}, principal: nemo }}
 {identity}
-policies: policies
+policies: {policies}
 audit: {{ dir: audit{audit} }}
 {more}"
         )
