@@ -88,7 +88,7 @@ fn plan(format: Format, when: Option<&str>) -> (Arc<RewritePlan>, Params) {
         Records::Many { at: Path::parse_jsonpath("$.data[*]").unwrap(), rule: RuleRef::Fixed(RuleId(0)) };
     let layout = Layout { records, keep: Vec::new(), total: None };
     let plan = RewritePlan::new(format, layout, vec![rule], Bounds::default());
-    (Arc::new(plan), table.names().iter().map(|_| None).collect::<Vec<_>>().into())
+    (Arc::new(plan), table.names().iter().map(|_| None).collect())
 }
 
 /// Records with members that nobody declared: plain ones, one too long to be learnt, one written with an escape, lists

@@ -113,6 +113,20 @@ impl Path {
         Self(self.0.iter().chain(&rest.0).cloned().collect())
     }
 
+    /// The dotted form of a member below it.
+    pub(crate) fn dotted_below(&self, name: &str) -> String {
+        let mut text = self.to_string();
+        if !is_plain(name) {
+            text.push_str(&Step::Name(name.into()).to_string());
+            return text;
+        }
+        if self.0.last().is_some_and(|step| *step != Step::Descend) {
+            text.push('.');
+        }
+        text.push_str(name);
+        text
+    }
+
     /// The steps.
     pub fn steps(&self) -> &[Step] {
         &self.0

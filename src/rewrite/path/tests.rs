@@ -57,3 +57,16 @@ fn both_forms_print_what_they_read() {
     assert_eq!(Path::parse_jsonpath("$..a.b").expect("path").to_string(), "..a.b");
     assert_eq!(Path::parse_jsonpath("$..['a b']..*").expect("path").to_jsonpath(), "$..[\"a b\"]..*");
 }
+
+#[test]
+fn a_member_below_a_path_prints_like_the_path_to_it() {
+    for place in ["", "$", "$.a", "$.a[*]", "$..", "$.a..b", "$.*", "$['x y']"] {
+        let place = Path::parse_jsonpath(place).unwrap_or_default();
+        for below in ["b", "x y", "", "a.b", "\"", "王", "\u{0}"] {
+            let joined = place.join(&Path(vec![name(below)]));
+            assert_eq!(place.dotted_below(below), joined.to_string(), "{place} {below:?}");
+        }
+    }
+    let open = Path(vec![name("a"), Step::Descend]);
+    assert_eq!(open.dotted_below("b"), "a..b");
+}
