@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::identity::{Kind, Peer, Principal};
 use crate::limits::Limited;
-use crate::policy::{Denial, Foreseen, Operation, Permit, RouteFacts};
+use crate::policy::{BatchPermit, Denial, Foreseen, InnerPermit, Operation, Permit, RouteFacts};
 use crate::rewrite::{Counts, FieldCount};
 
 use super::log::Closing;
@@ -88,6 +88,8 @@ pub(super) struct Draft {
     pub(super) policy_version: Option<Arc<str>>,
     pub(super) roles: Vec<Arc<str>>,
     pub(super) rules: Vec<Arc<str>>,
+    /// The requests of a batch.
+    pub(super) operations: Vec<Box<str>>,
     pub(super) limits: Vec<Arc<str>>,
     /// What rules and policies in shadow would have decided otherwise.
     pub(super) foreseen: Vec<Foreseen>,
@@ -153,6 +155,7 @@ impl Record {
             policy_version: None,
             roles: Vec::new(),
             rules: Vec::new(),
+            operations: Vec::new(),
             limits: Vec::new(),
             foreseen: Vec::new(),
             answer: Answer::default(),
@@ -211,6 +214,7 @@ impl Record {
             d.decision = Some(permit.id());
             d.policy_version = Some(permit.policy_version().clone());
             d.roles = permit.roles().iter().take(LIST_CAP + 1).cloned().collect();
+            d.operations = permit.batch().map(operations).unwrap_or_default();
             d.rules = permit.rules().iter().take(LIST_CAP + 1).cloned().collect();
         });
     }
@@ -335,6 +339,18 @@ impl Event {
         self.members.insert(name, kept(text, REASON_CAP).into());
         self
     }
+}
+
+/// What each request of a batch does: action, resource, method and path.
+fn operations(batch: &BatchPermit) -> Vec<Box<str>> {
+    let text = |inner: &InnerPermit| {
+        let (route, operation) = (inner.permit().route(), inner.permit().operation());
+        let action = route.action.as_ref().map_or("", |action| action.name());
+        let resource = route.resource.as_deref().unwrap_or_default();
+        let text = format!("{action} {resource} {} {}", operation.method(), operation.path());
+        kept(&text, NAME_CAP)
+    };
+    batch.items().iter().take(LIST_CAP + 1).map(text).collect()
 }
 
 /// As much of a text as can be written if at most `cap` characters are, and one more, which shows that it was longer.

@@ -27,10 +27,18 @@ pub(super) struct Rights {
     pub(super) write: Option<Arc<WriteRule>>,
     pub(super) query: Arc<QueryRule>,
     /// Releases the record before a write, read by the route's reader.
-    pub(super) pre_read: Option<Arc<RewritePlan>>,
+    pub(super) pre_read: Option<PreReadRights>,
     pub(super) limits: Arc<[Arc<LimitRule>]>,
     pub(super) rules: Arc<[Arc<str>]>,
     pub(super) roles: Arc<[Arc<str>]>,
+}
+
+/// Releases a record before a write.
+#[derive(Clone, Debug)]
+pub(super) struct PreReadRights {
+    pub(super) plan: Arc<RewritePlan>,
+    /// Whether the write needs the record itself.
+    pub(super) keep: bool,
 }
 
 /// Puts the rights together. `None`: no permission covers the route's action and resource. `hiding` are the guards on
@@ -63,7 +71,7 @@ pub(super) fn assemble_in(
     let side = Side { tables, all: &all, action, hiding };
     let table = tables.resources.get(*resource)?;
     let pre_read = match pre_read(tables, route, table, &permissions) {
-        Ok(plan) => plan.map(Arc::new),
+        Ok(rights) => rights,
         // A condition that cannot be judged before the write is not met.
         Err(NoReader) => return None,
     };
@@ -77,7 +85,7 @@ pub(super) fn assemble_in(
     Some(Rights {
         rewrite: Arc::new(rewrite),
         rows,
-        write: write_rule(&side, route, table, &permissions, pre_read.is_some()).map(Arc::new),
+        write: write_rule(&side, route, table, &permissions, pre_read.as_ref()).map(Arc::new),
         query: Arc::new(query_rule(&side, route, &subjects)),
         pre_read,
         limits,
@@ -168,6 +176,14 @@ impl Side<'_> {
             .iter()
             .filter_map(|guard| self.tables.guards.get(*guard))
             .filter_map(move |guard| guard.hides.as_ref()?.get(&resource))
+    }
+
+    /// Whether a guard that is not met hides a place by itself, or with what it is in.
+    fn guarded_above(&self, resource: ResourceId, path: &Path) -> bool {
+        self.guards(resource).any(|selectors| {
+            let above = selectors.iter().filter(|selector| selector.path.is_prefix_of(path));
+            above.max_by_key(|selector| selector.rank).is_some_and(|s| matches!(s.access, Access::Hide))
+        })
     }
 
     /// Whether a guard that is not met hides a place or something in it.
@@ -288,15 +304,17 @@ fn pre_read(
     route: &RouteTable,
     table: &ResourceTable,
     permissions: &[&PermissionTable],
-) -> Result<Option<RewritePlan>, NoReader> {
+) -> Result<Option<PreReadRights>, NoReader> {
     let Some((action, _)) = &route.about else { return Ok(None) };
     let safe = matches!(route.method, http::Method::GET | http::Method::HEAD | http::Method::OPTIONS);
     let always = permissions.iter().any(|permission| permission.when.is_none());
     let only_always = permissions.iter().all(|permission| permission.when.is_none());
     let decided = only_always || (always && route.body.is_none());
-    if safe || !writes_one(action) || decided {
+    let restores = route.body.is_some() && route.on_uneditable == UneditableRule::Restore;
+    if safe || !writes_one(action) || (decided && !restores) {
         return Ok(None);
     }
+    let keep = restores || (route.body.is_some() && moves(permissions));
     let reader = route.reader.and_then(|reader| tables.routes.get(reader)).ok_or(NoReader)?;
     let at = reader.records.clone().ok_or(NoReader)?;
     let grants = permissions
@@ -304,14 +322,29 @@ fn pre_read(
         .map(|permission| Grant {
             when: permission.when.clone(),
             fields: Vec::new(),
-            otherwise: Access::Hide,
+            otherwise: if keep { Access::Show } else { Access::Hide },
             name: permission.name.clone(),
         })
         .collect();
     let rule = RecordRule { key: table.key.clone(), grants, ..bare_rule(table) };
+    Ok(Some(PreReadRights { plan: Arc::new(one_record(at, rule)), keep }))
+}
+
+fn one_record(at: Path, rule: RecordRule) -> RewritePlan {
     let records = Records::One { at, rule: RuleRef::Fixed(RuleId(0)) };
     let layout = Layout { records, keep: Vec::new(), total: None };
-    Ok(Some(RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default())))
+    RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default())
+}
+
+/// Whether what one permission lets be set is what the condition of another one reads: a write can then move the record
+/// out of reach of a permission that lets the rest of it be set.
+fn moves(permissions: &[&PermissionTable]) -> bool {
+    permissions.iter().any(|permission| {
+        let others = permissions.iter().filter(|other| !std::ptr::eq(**other, *permission));
+        others
+            .flat_map(|other| &other.edit)
+            .any(|selector| matches!(selector.access, Access::Show) && deciding(permission, &selector.path))
+    })
 }
 
 fn write_rule(
@@ -319,7 +352,7 @@ fn write_rule(
     route: &RouteTable,
     table: &ResourceTable,
     permissions: &[&PermissionTable],
-    pre_read: bool,
+    pre_read: Option<&PreReadRights>,
 ) -> Option<WriteRule> {
     let at = route.body.as_ref()?;
     let creates = matches!(&route.about, Some((Action::Create, _)));
@@ -333,8 +366,19 @@ fn write_rule(
             name: permission.name.clone(),
         })
         .collect();
-    let whatever_applies = if pre_read { vec![common(&grants, permissions)] } else { grants.clone() };
+    let whatever_applies =
+        if pre_read.is_some() { vec![common(&grants, permissions)] } else { grants.clone() };
     let rule = bare_rule(table);
+    let conditional = permissions.iter().any(|permission| permission.when.is_some());
+    let after = pre_read.filter(|read| read.keep && conditional).map(|_| {
+        let conditions = permissions.iter().map(|permission| Grant {
+            when: permission.when.clone(),
+            fields: Vec::new(),
+            otherwise: Access::Hide,
+            name: permission.name.clone(),
+        });
+        Arc::new(one_record(Path::default(), RecordRule { grants: conditions.collect(), ..bare_rule(table) }))
+    });
     let record = Path(at.steps().strip_suffix(&[Step::Elements]).unwrap_or(at.steps()).to_vec());
     let passing = route.query.body.iter().filter(|part| part.meaning == Meaning::Pass);
     let beside = passing.filter(|part| !record.is_prefix_of(&part.path));
@@ -343,13 +387,23 @@ fn write_rule(
         plan: Arc::new(write_plan_of(&rule, at, &keep, whatever_applies)),
         on_uneditable: route.on_uneditable,
         masks: masks_shown(side, table),
-        rule,
         at: at.clone(),
+        blind: permissions.iter().flat_map(|permission| blind(side, permission)).collect(),
+        after,
+        rule,
         keep,
         grants,
     };
-    debug_assert!(matches!(write.on_uneditable, UneditableRule::Refuse | UneditableRule::Strip));
     Some(write)
+}
+
+/// Places that a permission lets be set and nothing shows.
+fn blind<'t>(side: &Side<'t>, permission: &'t PermissionTable) -> Vec<Path> {
+    let named = permission
+        .edit
+        .iter()
+        .filter(|selector| permission.write_only && matches!(selector.access, Access::Show));
+    named.map(|selector| &selector.path).filter(|path| !shown_with(side, permission, path)).cloned().collect()
 }
 
 /// The plan that a body passes: what may be set is shown, and what else passes is kept.
@@ -456,14 +510,20 @@ fn masks_shown(side: &Side<'_>, table: &ResourceTable) -> Vec<(Path, Arc<Mask>)>
 fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> QueryRule {
     let mut fields: Option<QueryFields> = None;
     let mut everything = true;
+    let mut ids = Vec::new();
     for (resource, permissions) in subjects.iter().filter(|(_, permissions)| !permissions.is_empty()) {
         let Some(table) = side.tables.resources.get(*resource) else { continue };
-        let of_one = query_fields(side, *resource, table, permissions);
+        let mut of_one = query_fields(side, *resource, table, permissions);
+        if route.query.expand.is_some() {
+            of_one.relations = relations(side, *resource, &mut ids);
+        }
         everything &= table.fields.iter().all(|field| of_one.queryable.contains(&field.text));
         fields = Some(match fields {
             None => of_one,
             // A question is put to the records of every type.
             Some(known) => QueryFields {
+                relations: common_relations(known.relations, &of_one.relations),
+                needs: known.needs.union(&of_one.needs).cloned().collect(),
                 queryable: known.queryable.intersection(&of_one.queryable).cloned().collect(),
                 selectable: known.selectable.union(&of_one.selectable).cloned().collect(),
             },
@@ -478,6 +538,8 @@ fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> 
         page_size: query.page_size.clone(),
         pass: query.pass.clone(),
         columns: query.columns.clone(),
+        expand: query.expand.clone(),
+        related: related_fields(side, ids),
         body: query
             .body
             .iter()
@@ -487,6 +549,55 @@ fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> 
         dialect: query.dialect,
         fields: Arc::new(fields.unwrap_or_default()),
     }
+}
+
+/// The relations of a resource that its records may be asked for with: those under whose rules anything is released.
+/// `ids` are the resources met so far.
+fn relations(side: &Side<'_>, resource: ResourceId, ids: &mut Vec<ResourceId>) -> BTreeMap<Arc<str>, usize> {
+    let table = side.tables.resources.get(resource);
+    let open = table
+        .into_iter()
+        .flat_map(|table| &table.relations)
+        .filter(|(path, target)| !side.related(*target).is_empty() && !side.guarded_above(resource, path));
+    open.filter_map(|(path, target)| {
+        let list = path.steps().strip_suffix(&[Step::Elements]).unwrap_or(path.steps());
+        let [Step::Name(name)] = list else { return None };
+        let at = ids.iter().position(|id| id == target).unwrap_or_else(|| {
+            ids.push(*target);
+            ids.len() - 1
+        });
+        Some((name.as_ref().into(), at))
+    })
+    .collect()
+}
+
+/// What may be asked of the related records, and of those related to them: by the rights that they are released by.
+fn related_fields(side: &Side<'_>, mut ids: Vec<ResourceId>) -> Vec<Arc<QueryFields>> {
+    let mut related = Vec::new();
+    while let Some(id) = ids.get(related.len()).copied() {
+        let permissions = side.related(id);
+        let fields = side.tables.resources.get(id).map(|table| {
+            let mut fields = query_fields(side, id, table, &permissions);
+            fields.relations = relations(side, id, &mut ids);
+            let slots = permissions.iter().filter_map(|permission| permission.when.as_ref());
+            let read = slots.flat_map(|when| when.slots()).chain(&table.key);
+            let first = read.filter_map(|path| match path.steps().first() {
+                Some(Step::Name(name)) => Some(Arc::from(name.as_ref())),
+                _ => None,
+            });
+            fields.needs = first.collect();
+            fields
+        });
+        related.push(Arc::new(fields.unwrap_or_default()));
+    }
+    related
+}
+
+fn common_relations(
+    known: BTreeMap<Arc<str>, usize>,
+    others: &BTreeMap<Arc<str>, usize>,
+) -> BTreeMap<Arc<str>, usize> {
+    known.into_iter().filter(|(name, at)| others.get(name) == Some(at)).collect()
 }
 
 fn query_fields(

@@ -43,6 +43,9 @@ impl Plan {
         if route.facts.public {
             return self.pass_at(operation, now);
         }
+        if let Some(batch) = &route.batch {
+            return self.decide_batch((route, batch), view, principal, operation, now);
+        }
         let asked = Asked { principal, operation: &operation, route, now, view };
         let roles = self.roles(&asked);
         let params = self.bind(&asked, &roles);
@@ -75,10 +78,11 @@ impl Plan {
         };
         let pre_read = match (&rights.pre_read, route.reader.and_then(|reader| self.table(reader))) {
             (None, _) => None,
-            (Some(plan), Some(reader)) => Some(Arc::new(PreRead {
+            (Some(read), Some(reader)) => Some(Arc::new(PreRead {
                 method: http::Method::GET,
                 path_and_query: fill(&reader.template, &operation),
-                plan: plan.clone(),
+                plan: read.plan.clone(),
+                keep: read.keep,
             })),
             (Some(_), None) => return Err(self.denial_on(route, no_permission(route))),
         };
@@ -96,6 +100,7 @@ impl Plan {
             pre_read,
             limits: rights.limits.clone(),
             rules: rights.rules.clone(),
+            batch: None,
         })
     }
 
@@ -162,6 +167,7 @@ impl Plan {
             pre_read: None,
             limits: self.public_limits.clone(),
             rules: Arc::default(),
+            batch: None,
         })
     }
 

@@ -8,11 +8,13 @@ pub mod source;
 pub mod syntax;
 
 mod assemble;
+mod batch;
 mod body;
 mod cache;
 mod check;
 mod compile;
 mod decide;
+mod denial;
 mod keys;
 mod lints;
 mod load;
@@ -29,15 +31,16 @@ mod tree;
 mod uphold;
 mod when;
 
+pub use batch::{BatchPermit, InnerPermit, InnerRequest};
 pub use body::{BodyFault, BodyForm, BodyForms, RequestBody};
 pub use compile::Purpose;
 pub use keys::MaskKeys;
 pub use load::{Loaded, policy_files};
 pub use operation::{Action, Operation};
 pub use permit::{
-    AskedColumns, BodyPart, Bound, Denial, DenialReason, DenialShape, Dialect, LimitRule, LimitUnit, Meaning,
-    OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts, UneditableRule,
-    WriteRule,
+    AskedColumns, BodyPart, Bound, Denial, DenialReason, DenialShape, Dialect, ErrorShape, LimitRule,
+    LimitUnit, Meaning, OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts,
+    UneditableRule, WriteRule,
 };
 pub use plan::{PUBLIC_REQUESTS, Plan};
 pub use shadow::{

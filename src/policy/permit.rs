@@ -2,7 +2,7 @@
 //!
 //! Their fields are readable everywhere and writable only here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,10 @@ use crate::rewrite::condition::Params;
 use crate::rewrite::mask::Mask;
 use crate::rewrite::{Grant, Pairs, Path, RecordRule, RewritePlan};
 
+use super::batch::{BatchPermit, InnerPermit};
 use super::body::BodyForms;
 use super::operation::{Action, Operation};
+use super::tree::Tree;
 
 /// Facts of a route that later stages need.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct RouteFacts {
     pub single: bool,
     /// How refusals of this api look.
     pub denial: Arc<DenialShape>,
+    /// What of this api's own errors passes; `None`: nothing.
+    pub errors: Option<Arc<ErrorShape>>,
     /// What of answers later requests may refer to.
     pub remember: Arc<[Remember]>,
     /// Whether absolute URLs of the upstream in answers point back at the gateway.
@@ -76,6 +80,15 @@ pub struct Bound {
     pub roles: Vec<Arc<str>>,
 }
 
+/// How an api reports errors, and what of that passes.
+#[derive(Clone, Debug)]
+pub struct ErrorShape {
+    /// Where an answer with a good status says that it is an error, and what stands there if it is none.
+    pub told: Option<(Path, Vec<Tree>)>,
+    /// The places that pass, some masked. Single values only: a container never does.
+    pub kept: Vec<(Path, Option<Arc<Mask>>)>,
+}
+
 /// How an api says no.
 #[derive(Clone, Debug)]
 pub struct DenialShape {
@@ -103,6 +116,7 @@ pub struct Permit {
     pub(super) pre_read: Option<Arc<PreRead>>,
     pub(super) limits: Arc<[Arc<LimitRule>]>,
     pub(super) rules: Arc<[Arc<str>]>,
+    pub(super) batch: Option<Arc<BatchPermit>>,
 }
 
 impl Permit {
@@ -166,6 +180,18 @@ impl Permit {
         &self.limits
     }
 
+    /// The requests within, where it is for a batch: the batch itself asks for nothing.
+    pub fn batch(&self) -> Option<&BatchPermit> {
+        self.batch.as_deref()
+    }
+
+    /// The permits of the requests of a batch, or this one.
+    pub fn parts(&self) -> impl Iterator<Item = &Self> {
+        let inner = self.batch().into_iter().flat_map(BatchPermit::items).map(InnerPermit::permit);
+        let own = self.batch.is_none().then_some(self);
+        own.into_iter().chain(inner)
+    }
+
     /// The names of the permissions and guards that were considered, for the audit.
     pub fn rules(&self) -> &[Arc<str>] {
         &self.rules
@@ -187,8 +213,13 @@ pub struct WriteRule {
     /// Masks that the principal may have been shown, by field path (dotted): a value one of them could have
     /// written is refused.
     pub masks: Vec<(Path, Arc<Mask>)>,
+    /// Where the record is in the body.
+    pub at: Path,
+    /// Places that may be set without being shown.
+    pub blind: Vec<Path>,
+    /// Says which permissions apply to the record as it will be, where a write could change that.
+    pub after: Option<Arc<RewritePlan>>,
     pub(super) rule: RecordRule,
-    pub(super) at: Path,
     /// What else of the body passes: it was judged when the route was found, or says nothing about fields.
     pub(super) keep: Vec<Path>,
     pub(super) grants: Vec<Grant>,
@@ -198,8 +229,13 @@ impl WriteRule {
     /// The plan for a record to which exactly the named permissions apply: those that the pre-read counted in
     /// [`Counts::grants`](crate::rewrite::Counts::grants).
     pub fn narrowed(&self, applied: &BTreeSet<Arc<str>>) -> RewritePlan {
-        let grants = self.grants.iter().filter(|grant| applied.contains(&grant.name)).cloned().collect();
+        let grants = self.grants(applied).cloned().collect();
         super::assemble::write_plan_of(&self.rule, &self.at, &self.keep, grants)
+    }
+
+    /// What the named permissions let be set.
+    pub fn grants(&self, applied: &BTreeSet<Arc<str>>) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(|grant| applied.contains(&grant.name))
     }
 
     /// Where name/value pairs and texts that hold JSON stand in a record.
@@ -215,6 +251,8 @@ pub enum UneditableRule {
     Refuse,
     /// It is taken out of the body.
     Strip,
+    /// It keeps the value that it has.
+    Restore,
 }
 
 /// A record to be read from the upstream and released under `plan` before a write under a record condition is sent.
@@ -226,6 +264,8 @@ pub struct PreRead {
     pub path_and_query: String,
     /// Releases the record if the write's permissions apply to it as it is now.
     pub plan: Arc<RewritePlan>,
+    /// Whether the write needs the record itself: `plan` then releases all of it.
+    pub keep: bool,
 }
 
 /// What query parameters may do.
@@ -245,6 +285,10 @@ pub struct QueryRule {
     pub pass: Vec<Arc<str>>,
     /// The parameter that names the columns of positional rows.
     pub columns: Option<Arc<str>>,
+    /// The parameter that asks for related records with the records, in a dialect.
+    pub expand: Option<Arc<str>>,
+    /// What may be asked of related records, by resource; [`QueryFields::relations`] are places in it.
+    pub related: Vec<Arc<QueryFields>>,
     /// What may stand in a body that sets nothing.
     pub body: Vec<BodyPart>,
     /// The language of filters and orders; `None`: plain names.
@@ -319,6 +363,10 @@ pub struct QueryFields {
     pub queryable: BTreeSet<Arc<str>>,
     /// Dotted names of the fields that may be selected (released in some way); others are trimmed or refused.
     pub selectable: BTreeSet<Arc<str>>,
+    /// The relations that may be expanded, and the place of the related resource in [`QueryRule::related`].
+    pub relations: BTreeMap<Arc<str>, usize>,
+    /// Members of related records that conditions and the key read, whatever is selected.
+    pub needs: BTreeSet<Arc<str>>,
 }
 
 /// One limit of the policy that applies to a permit.
@@ -401,7 +449,7 @@ pub struct Denial {
 impl Denial {
     /// Whether this guard refused.
     pub(super) fn is_by_guard(&self, guard: &str) -> bool {
-        matches!(&self.reason, DenialReason::Guard { name, .. } if **name == *guard)
+        matches!(self.reason.innermost(), DenialReason::Guard { name, .. } if **name == *guard)
     }
 }
 
@@ -436,6 +484,14 @@ pub enum DenialReason {
         /// The `acr_values` of the challenge, if it names one.
         step_up: Option<Arc<str>>,
     },
+    /// A request of a batch is refused, and with it the batch.
+    #[error("request {item} of the batch: {why}")]
+    Item {
+        /// Which one, from 1.
+        item: usize,
+        /// Why.
+        why: Box<DenialReason>,
+    },
 }
 
 impl DenialReason {
@@ -449,6 +505,9 @@ impl DenialReason {
             Self::NoPermission { .. } | Self::Asked { .. } | Self::Guard { step_up: None, .. } => {
                 http::StatusCode::FORBIDDEN
             }
+            // The batch itself was found.
+            Self::Item { why, .. } if **why == Self::NoRoute => http::StatusCode::FORBIDDEN,
+            Self::Item { why, .. } => why.status(),
         }
     }
 }

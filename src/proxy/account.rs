@@ -245,6 +245,7 @@ impl Account {
             // A budget of different records may know far more of them.
             keys: counts.keys.iter().take(KEYS_CAP + 1).cloned().collect(),
             grants: counts.grants.clone(),
+            shares: Vec::new(),
         };
     }
 

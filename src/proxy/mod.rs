@@ -35,7 +35,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
@@ -47,8 +47,8 @@ use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
 use crate::policy::{Decided, Permit, Plan};
-use crate::request::{self, Applied, Refused, RequestBounds, UpstreamRequest};
-use crate::response::{self, ClientFacts, Rewritten};
+use crate::request::{self, Applied, BoxError, Refused, RequestBounds, UpstreamRequest};
+use crate::response::{self, ClientFacts, Rewritten, Unscreenable};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::{UpstreamResponse, Upstreams};
 
@@ -177,15 +177,42 @@ impl Gateway {
             None => Caller::anonymous(at.identity.address(peer, &head)?),
         };
         let ticket = self.limits.admit(&caller, &permit).await?;
-        let applied = self.pre_read(at, &permit, &head).await?;
         let client = ClientFacts::of(&head, peer.tls);
-        let request = Request::from_parts(head, body);
-        let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
+        let narrowed = self.narrow(at, &permit, Request::from_parts(head, body)).await?;
         account.asks(&narrowed);
+        let conditional = narrowed.is_conditional();
         let answer = self.ask(at, &permit, narrowed).await?;
         account.upstream(&answer);
+        if conditional && answer.status() == StatusCode::PRECONDITION_FAILED {
+            return Err(Unscreenable::Changed.into());
+        }
         let answer = response::transform(&permit, answer, &client).await?;
         Ok(Begun { answer, ticket, under: principal.map(|principal| Under { principal, permit }) })
+    }
+
+    /// The request as it may be sent, after the reads that have to come before it.
+    async fn narrow<B>(
+        &self,
+        at: &Snapshot,
+        permit: &Permit,
+        request: Request<B>,
+    ) -> Result<UpstreamRequest, Reject>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let Some(batch) = permit.batch() else {
+            let applied = self.pre_read(at, permit, &head).await?;
+            let request = Request::from_parts(head, body);
+            return at.in_time(request::apply(permit, applied.as_ref(), request, &at.bounds)).await;
+        };
+        let mut applied = Vec::with_capacity(batch.items().len());
+        for (index, inner) in batch.items().iter().enumerate() {
+            let read = self.pre_read(at, inner.permit(), &head).await;
+            applied.push(read.map_err(|reject| reject.of_item(index + 1))?);
+        }
+        Ok(request::apply_batch(permit, &applied, &head, &at.bounds).await?)
     }
 
     /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record

@@ -82,13 +82,7 @@ impl Reject {
             Self::Unauthenticated(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthenticated(error) if error.throttled().is_some() => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-            Self::Denied(denial) => match &denial.reason {
-                DenialReason::Target(_) => StatusCode::BAD_REQUEST,
-                DenialReason::NoRoute => StatusCode::NOT_FOUND,
-                DenialReason::NoPermission { .. } | DenialReason::Asked { .. } => StatusCode::FORBIDDEN,
-                DenialReason::Guard { step_up: None, .. } => StatusCode::FORBIDDEN,
-                DenialReason::Guard { step_up: Some(_), .. } => StatusCode::UNAUTHORIZED,
-            },
+            Self::Denied(denial) => denial.reason.status(),
             Self::Limited(limited) if limited.unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(refused) => refused.status(),
@@ -100,16 +94,28 @@ impl Reject {
         }
     }
 
+    /// The same, of a request of a batch: a record that is not released, or not there, is named alike.
+    pub(super) fn of_item(self, item: usize) -> Self {
+        match self {
+            Self::NotReleased
+            | Self::Unscreenable(Unscreenable::Absent(_) | Unscreenable::NotReleased(_)) => {
+                Self::Refused(Refused::Item { item, why: Box::new(Refused::Absent) })
+            }
+            other => other,
+        }
+    }
+
     /// What was decided, for metrics.
     pub fn decision(&self) -> Decision {
         match self {
             Self::Framing(_) | Self::Refused(_) | Self::Slow => Decision::Refused,
             Self::Unauthenticated(_) => Decision::Unauthenticated,
-            Self::Denied(denial) => match &denial.reason {
+            Self::Denied(denial) => match denial.reason.innermost() {
                 DenialReason::Target(_) | DenialReason::Asked { .. } => Decision::Refused,
-                DenialReason::NoRoute | DenialReason::NoPermission { .. } | DenialReason::Guard { .. } => {
-                    Decision::Denied
-                }
+                DenialReason::NoRoute
+                | DenialReason::NoPermission { .. }
+                | DenialReason::Guard { .. }
+                | DenialReason::Item { .. } => Decision::Denied,
             },
             Self::Limited(_) => Decision::Limited,
             Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
@@ -129,12 +135,9 @@ impl Reject {
 
     /// What stronger authentication would help.
     fn step_up(&self) -> Option<&str> {
-        match &self.denied()?.reason {
+        match self.denied()?.reason.innermost() {
             DenialReason::Guard { step_up, .. } => step_up.as_deref(),
-            DenialReason::Target(_)
-            | DenialReason::NoRoute
-            | DenialReason::Asked { .. }
-            | DenialReason::NoPermission { .. } => None,
+            _ => None,
         }
     }
 
@@ -144,8 +147,8 @@ impl Reject {
         let natural = self.status();
         let message = self.message(natural);
         let (kind, body) = match shape {
-            Some(shape) => (shape.content_type.as_ref(), fill(&shape.body, natural, &message, id)),
-            None => ("application/json", fill(PLAIN_BODY, natural, &message, id)),
+            Some(shape) => (shape.content_type.as_ref(), shape.filled(natural, &message, id)),
+            None => ("application/json", DenialShape::plain(natural, &message, id)),
         };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = shape.and_then(|shape| shape.status).unwrap_or(natural);
@@ -184,10 +187,7 @@ impl Reject {
             Self::Refused(refused) => Some(refused.public()),
             Self::Upstream(error) => Some(error.public().to_owned()),
             Self::Unscreenable(error) => Some(error.public().to_owned()),
-            Self::Denied(denial) if matches!(denial.reason, DenialReason::Asked { .. }) => {
-                Some(denial.reason.to_string())
-            }
-            Self::Denied(_) => self.step_up().map(|_| "stronger authentication required".to_owned()),
+            Self::Denied(denial) => public(&denial.reason),
             Self::Framing(_)
             | Self::Unauthenticated(_)
             | Self::Limited(_)
@@ -198,6 +198,7 @@ impl Reject {
             | Self::Audit(_) => None,
         };
         match (status, special) {
+            (_, Some(text)) if self.is_of_batch() => text,
             // One text for all, or the difference would tell whether a record exists.
             (StatusCode::NOT_FOUND, _) => "not found".to_owned(),
             (_, Some(text)) => text,
@@ -208,6 +209,15 @@ impl Reject {
             (StatusCode::REQUEST_TIMEOUT, None) => "the body took too long".to_owned(),
             (StatusCode::NOT_IMPLEMENTED, None) => "method not supported".to_owned(),
             (_, None) => "bad request".to_owned(),
+        }
+    }
+
+    /// Whether it names the request of a batch that is refused.
+    fn is_of_batch(&self) -> bool {
+        match self {
+            Self::Denied(denial) => matches!(denial.reason, DenialReason::Item { .. }),
+            Self::Refused(refused) => matches!(refused, Refused::Item { .. }),
+            _ => false,
         }
     }
 
@@ -248,6 +258,26 @@ impl Reject {
     }
 }
 
+/// What is special to say of a denial. The request of a batch is named, and why it is refused is said as it would be
+/// of the request itself.
+fn public(reason: &DenialReason) -> Option<String> {
+    match reason {
+        DenialReason::Guard { step_up: Some(_), .. } => Some("stronger authentication required".to_owned()),
+        DenialReason::Asked { .. } => Some(reason.to_string()),
+        DenialReason::Item { item, why } => {
+            let special = public(why).unwrap_or_else(|| match why.status() {
+                StatusCode::BAD_REQUEST => "bad request".to_owned(),
+                _ => "not allowed".to_owned(),
+            });
+            Some(format!("request {item} of the batch: {special}"))
+        }
+        DenialReason::Guard { step_up: None, .. }
+        | DenialReason::Target(_)
+        | DenialReason::NoRoute
+        | DenialReason::NoPermission { .. } => None,
+    }
+}
+
 fn framing_status(violation: Violation) -> StatusCode {
     match violation {
         Violation::TargetLength => StatusCode::URI_TOO_LONG,
@@ -266,57 +296,6 @@ fn framing_status(violation: Violation) -> StatusCode {
         | Violation::TwoLengths => StatusCode::BAD_REQUEST,
     }
 }
-
-/// Fills the places of a denial's body in one pass, so that no text can bring a place of its own.
-fn fill(body: &str, status: StatusCode, message: &str, id: Uuid) -> String {
-    let mut out = String::with_capacity(body.len() + message.len());
-    let mut rest = body;
-    while let Some((before, after)) = rest.split_once("{{") {
-        out.push_str(before);
-        let known = [
-            ("message}}", quoted(message)),
-            ("code}}", quoted(code(status))),
-            ("id}}", quoted(&id.to_string())),
-        ];
-        rest = match known.iter().find_map(|(name, text)| Some((after.strip_prefix(name)?, text))) {
-            Some((behind, text)) => {
-                out.push_str(text);
-                behind
-            }
-            None => {
-                out.push_str("{{");
-                after
-            }
-        };
-    }
-    out.push_str(rest);
-    out
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A stable word for programs.
-fn code(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED => "unauthenticated",
-        StatusCode::FORBIDDEN => "forbidden",
-        StatusCode::NOT_FOUND => "not_found",
-        StatusCode::TOO_MANY_REQUESTS => "limit_exceeded",
-        StatusCode::CONFLICT => "conflict",
-        StatusCode::PRECONDITION_FAILED => "precondition_failed",
-        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
-        StatusCode::BAD_GATEWAY => "bad_gateway",
-        StatusCode::GATEWAY_TIMEOUT => "gateway_timeout",
-        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-        _ => "bad_request",
-    }
-}
-
-/// How a refusal looks where no api says otherwise.
-const PLAIN_BODY: &str = r#"{"error":{"code":{{code}},"message":{{message}},"id":{{id}}}}"#;
 
 #[cfg(test)]
 mod tests {

@@ -29,13 +29,18 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    if permit.pre_read().is_some() && applied.is_none() {
+    // Of a batch each request is narrowed by itself.
+    if (permit.pre_read().is_some() && applied.is_none()) || permit.batch().is_some() {
         return Err(Refused::NotJudged);
     }
     let (caller, body) = request.into_parts();
     let operation = permit.operation();
     let public = permit.route().public;
     let mut narrowed = headers::narrowed(permit, &caller)?;
+    let tag = applied.and_then(Applied::tag);
+    if let Some(tag) = tag {
+        headers::only_if(tag, &mut narrowed)?;
+    }
     let body = if public {
         passing(body)
     } else {
@@ -53,7 +58,8 @@ where
         &Method::HEAD if !public => &Method::GET,
         method => method,
     };
-    made(method, target(operation.path(), &query)?, narrowed, body, presented)
+    let request = made(method, target(operation.path(), &query)?, narrowed, body, presented)?;
+    Ok(if tag.is_some() { request.conditional() } else { request })
 }
 
 /// The read that has to come before a write under a record condition; its answer goes to `response::judge`.
@@ -65,7 +71,7 @@ pub fn pre_read(permit: &Permit, caller: &Parts) -> Result<Option<UpstreamReques
         .map(Some)
 }
 
-fn made(
+pub(super) fn made(
     method: &Method,
     target: Uri,
     headers: HeaderMap,
@@ -79,7 +85,7 @@ fn made(
     Ok(UpstreamRequest::new(request.into_parts().0, body, presented))
 }
 
-fn target(path: &str, query: &str) -> Result<Uri, Refused> {
+pub(super) fn target(path: &str, query: &str) -> Result<Uri, Refused> {
     let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     target.parse().map_err(|_| Refused::Target)
 }
@@ -117,7 +123,10 @@ fn judged(
     };
     narrowed.insert(CONTENT_TYPE, given.media_type().clone());
     let tree = match permit.write() {
-        Some(rule) => write::filter(rule, applied, permit.params(), given.tree(), bounds)?,
+        Some(rule) => {
+            let by = (permit.operation().method(), permit.params());
+            write::filter(rule, applied, by, given.tree(), bounds)?
+        }
         None => query::body(permit, given.tree())?,
     };
     Ok(Outgoing::Whole(given.write(&tree)))

@@ -34,6 +34,21 @@ pub(super) fn own(permit: &Permit, format: &Format) -> HeaderMap {
     headers
 }
 
+/// Lets a write be done only to the version of the record that was read (RFC 9110 section 13.1.1). A caller that asks for
+/// another version is refused.
+pub(super) fn only_if(tag: &HeaderValue, headers: &mut HeaderMap) -> Result<(), Refused> {
+    let mut asked = headers.get_all(header::IF_MATCH).iter().peekable();
+    let fits = |value: &HeaderValue| {
+        let mut tags = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        tags.any(|one| one == b"*" || one == tag.as_bytes())
+    };
+    if asked.peek().is_some() && !asked.any(fits) {
+        return Err(Refused::Precondition("if-match"));
+    }
+    headers.insert(header::IF_MATCH, tag.clone());
+    Ok(())
+}
+
 fn selected(caller: &HeaderMap, extra: &[Arc<str>], public: bool) -> HeaderMap {
     let named = named_by_connection(caller);
     let mut headers = HeaderMap::new();

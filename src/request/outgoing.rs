@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::identity::Presented;
+use crate::policy::{PreRead, Tree};
+use crate::rewrite::Records;
 
-use super::BoxError;
+use super::{BoxError, RequestBounds};
 
 /// A request that was judged and written again; only this module makes one. Its target holds path and query, the
 /// upstream adds its own origin.
@@ -20,11 +23,21 @@ pub struct UpstreamRequest {
     head: Parts,
     body: Outgoing,
     presented: Option<Presented>,
+    conditional: bool,
 }
 
 impl UpstreamRequest {
     pub(super) fn new(head: Parts, body: Outgoing, presented: Option<Presented>) -> Self {
-        Self { head, body, presented }
+        Self { head, body, presented, conditional: false }
+    }
+
+    pub(super) fn conditional(self) -> Self {
+        Self { conditional: true, ..self }
+    }
+
+    /// Whether it is to be done only to the version of the record that was read before.
+    pub fn is_conditional(&self) -> bool {
+        self.conditional
     }
 
     /// Method, path and query, headers.
@@ -50,18 +63,53 @@ impl UpstreamRequest {
 /// The permissions that apply to a record which is about to be changed; evidence that it was read and released
 /// under the [`PreRead`](crate::policy::PreRead) of the permit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied(BTreeSet<Arc<str>>);
+pub struct Applied {
+    grants: BTreeSet<Arc<str>>,
+    before: Option<Tree>,
+    tag: Option<HeaderValue>,
+}
 
 impl Applied {
-    /// For `response::judge`, which reads the record.
-    pub(crate) fn new(grants: BTreeSet<Arc<str>>) -> Self {
-        Self(grants)
+    /// For `response::judge`, which reads the record. `released` is what the pre-read's plan let through, where that is
+    /// kept; an error says why it cannot be.
+    pub(crate) fn new(
+        read: &PreRead,
+        grants: BTreeSet<Arc<str>>,
+        released: &[u8],
+        tag: Option<HeaderValue>,
+    ) -> Result<Self, &'static str> {
+        if !read.keep {
+            return Ok(Self { grants, before: None, tag: None });
+        }
+        let answer = Tree::parse(released, RequestBounds::default().depth)?;
+        let record = match &read.plan.layout.records {
+            Records::One { at, .. } => answer.at(at),
+            Records::None | Records::Many { .. } | Records::Rows { .. } => None,
+        };
+        let before = record.filter(|record| matches!(record, Tree::Object(_))).ok_or("there is no record")?;
+        Ok(Self { grants, before: Some(before.clone()), tag: tag.filter(is_strong) })
     }
 
     /// Their names.
     pub fn grants(&self) -> &BTreeSet<Arc<str>> {
-        &self.0
+        &self.grants
     }
+
+    /// The record as it is, where the write needs it.
+    pub(super) fn before(&self) -> Option<&Tree> {
+        self.before.as_ref()
+    }
+
+    /// The entity tag of the record as it is.
+    pub(super) fn tag(&self) -> Option<&HeaderValue> {
+        self.tag.as_ref()
+    }
+}
+
+/// A weak tag never matches in a condition on a write (RFC 9110 section 13.1.1).
+fn is_strong(tag: &HeaderValue) -> bool {
+    let bytes = tag.as_bytes();
+    bytes.len() > 2 && bytes.first() == Some(&b'"') && bytes.last() == Some(&b'"') && !bytes.contains(&b',')
 }
 
 /// The body of a request that goes upstream.

@@ -52,9 +52,23 @@ pub enum Refused {
     /// A precondition that would be lost: the gateway withholds the validators it would be compared with.
     #[error("the precondition `{0}` cannot be honoured")]
     Precondition(&'static str),
+    /// The change would move the record out of reach of what lets it be made.
+    #[error("no permission would apply to the record after the change")]
+    Moves,
     /// The record to be changed was not read before, although the permit asks for that.
     #[error("the record to be changed was not judged")]
     NotJudged,
+    /// The record that a request of a batch is about is not released, or there is none.
+    #[error("not found")]
+    Absent,
+    /// A request of a batch is refused, and with it the batch.
+    #[error("request {item} of the batch: {why}")]
+    Item {
+        /// Which one, from 1.
+        item: usize,
+        /// Why.
+        why: Box<Refused>,
+    },
     /// A protocol switch on a governed route.
     #[error("the protocol cannot be switched")]
     Upgrade,
@@ -80,6 +94,7 @@ impl Refused {
             | Self::Asked { .. }
             | Self::NotEditable { .. }
             | Self::MaskedValue { .. }
+            | Self::Moves
             | Self::NotJudged => StatusCode::FORBIDDEN,
             Self::Target | Self::UnexpectedBody | Self::Body(_) | Self::Upgrade | Self::Read(_) => {
                 StatusCode::BAD_REQUEST
@@ -87,6 +102,8 @@ impl Refused {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Absent => StatusCode::NOT_FOUND,
+            Self::Item { why, .. } => why.status(),
         }
     }
 
@@ -111,7 +128,10 @@ impl Refused {
             Self::TooLarge { .. } => "too_large",
             Self::MediaType(_) => "media_type",
             Self::Precondition(_) => "precondition",
+            Self::Moves => "moves",
             Self::NotJudged => "not_judged",
+            Self::Absent => "absent",
+            Self::Item { why, .. } => why.name(),
             Self::Upgrade => "upgrade",
             Self::Read(_) => "read",
         }

@@ -20,6 +20,8 @@ pub struct Rewritten(Kind);
 enum Kind {
     /// Nothing, with what was decided about what is left out (an answer to `HEAD`).
     Empty(Box<Counts>),
+    /// An error of the upstream, as far as it is declared.
+    Whole { body: Option<Bytes>, counts: Box<Counts> },
     /// Rewritten while it streams.
     Screened(Box<Screen>),
     /// A public route's, untouched.
@@ -53,6 +55,11 @@ impl Rewritten {
         Self(Kind::Empty(Box::new(counts)))
     }
 
+    pub(super) fn whole(body: Bytes) -> Self {
+        let counts = Box::new(Counts { bytes_out: body.len() as u64, ..Counts::default() });
+        Self(Kind::Whole { body: Some(body).filter(|body| !body.is_empty()), counts })
+    }
+
     pub(super) fn screened(screen: Screen) -> Self {
         Self(Kind::Screened(Box::new(screen)))
     }
@@ -65,7 +72,7 @@ impl Rewritten {
     /// What was released and withheld so far.
     pub fn counts(&self) -> &Counts {
         match &self.0 {
-            Kind::Empty(counts) | Kind::Passing { counts, .. } => counts,
+            Kind::Empty(counts) | Kind::Whole { counts, .. } | Kind::Passing { counts, .. } => counts,
             Kind::Screened(screen) => screen.counts(),
         }
     }
@@ -74,14 +81,15 @@ impl Rewritten {
     pub fn noticed(&self) -> &[(Arc<str>, String)] {
         match &self.0 {
             Kind::Screened(screen) => screen.noticed(),
-            Kind::Empty(_) | Kind::Passing { .. } => &[],
+            Kind::Empty(_) | Kind::Whole { .. } | Kind::Passing { .. } => &[],
         }
     }
 
     /// How far it has come.
     pub fn outcome(&self) -> Outcome {
         match &self.0 {
-            Kind::Empty(_) => Outcome::Complete,
+            Kind::Empty(_) | Kind::Whole { body: None, .. } => Outcome::Complete,
+            Kind::Whole { body: Some(_), .. } => Outcome::Open,
             Kind::Passing { outcome, .. } => outcome.clone(),
             Kind::Screened(screen) if screen.ready_bytes() > 0 => Outcome::Open,
             Kind::Screened(screen) => match screen.broken() {
@@ -113,6 +121,7 @@ impl Body for Rewritten {
     ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         let frame = match &mut self.get_mut().0 {
             Kind::Empty(_) => None,
+            Kind::Whole { body, .. } => body.take().map(Ok),
             Kind::Screened(screen) => ready!(poll_screened(screen, cx)),
             Kind::Passing { source, counts, outcome } => ready!(poll_passing(source, counts, outcome, cx)),
         };
@@ -122,6 +131,7 @@ impl Body for Rewritten {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Empty(_) => true,
+            Kind::Whole { body, .. } => body.is_none(),
             Kind::Screened(screen) => screen.is_complete() && screen.ready_bytes() == 0,
             Kind::Passing { source, .. } => source.is_end_stream(),
         }
@@ -130,6 +140,7 @@ impl Body for Rewritten {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Empty(_) => SizeHint::with_exact(0),
+            Kind::Whole { body, .. } => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
             // Known for short answers, which are rewritten before the head goes out.
             Kind::Screened(screen) if screen.is_complete() => {
                 SizeHint::with_exact(screen.ready_bytes() as u64)

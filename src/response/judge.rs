@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use http::StatusCode;
+use http::header::ETAG;
 
 use crate::policy::{Permit, PreRead};
 use crate::request::Applied;
@@ -16,7 +17,7 @@ use super::transform::opened;
 use super::unscreenable::Unscreenable;
 
 /// The write's permissions that apply to the record as it is now. `None`: there are none, or it does not exist.
-/// Nothing of it is kept.
+/// Nothing of it is kept unless the write needs it; then no more of it than its bound.
 pub async fn judge(
     permit: &Permit,
     pre_read: &PreRead,
@@ -35,18 +36,29 @@ pub async fn judge(
     let headers = &answer.head().headers;
     let coding = content::coding(headers)?;
     let charset = content::media_type(headers, &plan.format)?.charset;
+    let mut tags = headers.get_all(ETAG).iter();
+    let tag = tags.next().filter(|_| tags.next().is_none()).cloned();
     let mut screen = opened(plan, permit, answer, (coding, charset));
+    let mut kept = Vec::new();
     let most = plan.bounds.record_bytes.saturating_add(plan.bounds.hold_for_total_bytes) as u64;
     poll_fn(|cx| {
         loop {
-            while screen.take().is_some() {}
+            while let Some(piece) = screen.take() {
+                if pre_read.keep {
+                    kept.extend_from_slice(&piece);
+                }
+            }
             let counts = screen.counts();
             if let Some(error) = screen.broken() {
                 return Poll::Ready(Err(Unscreenable::before_the_head(error.clone(), counts)));
             }
             if screen.is_complete() {
                 let released = counts.released > 0 && counts.withheld == 0;
-                return Poll::Ready(Ok(released.then(|| Applied::new(counts.grants.clone()))));
+                if !released {
+                    return Poll::Ready(Ok(None));
+                }
+                let applied = Applied::new(pre_read, counts.grants.clone(), &kept, tag.clone());
+                return Poll::Ready(applied.map(Some).map_err(Unscreenable::Before));
             }
             if counts.bytes_in > most {
                 let cut = Cut { reason: CutReason::Record, offset: counts.bytes_in };

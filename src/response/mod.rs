@@ -6,6 +6,7 @@
 
 mod body;
 mod content;
+mod errors;
 mod headers;
 mod judge;
 mod origin;
@@ -16,6 +17,7 @@ mod watch;
 
 pub use body::{Outcome, Rewritten, StreamError};
 pub use content::{Stated, media_type};
+pub use errors::{declared, is_told};
 pub use judge::judge;
 pub use transform::{ClientFacts, transform};
 pub use unscreenable::Unscreenable;

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
-use crate::policy::{Action, Permit, RouteFacts};
+use crate::policy::{Action, ErrorShape, Permit, RouteFacts};
 use crate::rewrite::charset::Charset;
 use crate::rewrite::codec::Coding;
-use crate::rewrite::{Counts, Cut, CutReason, Records, RewritePlan, Rewriter};
+use crate::rewrite::{Counts, Cut, CutReason, Format, Records, RewritePlan, Rewriter};
 use crate::upstream::UpstreamResponse;
 
 use super::body::{Rewritten, StreamError};
 use super::origin::Origins;
 use super::screen::Screen;
 use super::unscreenable::Unscreenable;
-use super::{content, headers};
+use super::{content, errors, headers};
 
 /// What of the caller's request shapes the answer.
 #[derive(Clone, Debug)]
@@ -61,10 +61,53 @@ pub async fn transform(
     if route.public {
         return public(answer);
     }
+    let answer = match (Passage::of(answer.status(), route), &route.errors) {
+        (Err(Unscreenable::Status(status)), Some(shape)) if errors::may_pass(status) => {
+            return own_error(permit, answer, client, shape, Unscreenable::Status(status)).await;
+        }
+        (Ok(Passage::Screened), Some(shape))
+            if shape.told.is_some() && permit.rewrite().format == Format::Json =>
+        {
+            let mut answer = answer;
+            match errors::read(permit, &mut answer).await? {
+                Some(body) if errors::is_told(shape, &body) => {
+                    let neutral = Unscreenable::OwnError;
+                    return own_error(permit, answer, client, shape, neutral).await;
+                }
+                _ => answer,
+            }
+        }
+        _ => answer,
+    };
     match Passage::of(answer.status(), route)? {
         Passage::Bodiless => Ok(bodiless(answer.status(), route, &answer, Counts::default())),
         Passage::Screened => screened(permit, answer, client).await,
     }
+}
+
+/// An error of the api as far as it is declared; otherwise `neutral`.
+async fn own_error(
+    permit: &Permit,
+    mut answer: UpstreamResponse,
+    client: &ClientFacts,
+    shape: &ErrorShape,
+    neutral: Unscreenable,
+) -> Result<Response<Rewritten>, Unscreenable> {
+    let status = match &neutral {
+        Unscreenable::Status(_) => neutral.status(),
+        // As the api tells of its errors.
+        _ => answer.status(),
+    };
+    let Some(body) = errors::read(permit, &mut answer).await?.and_then(|body| errors::declared(shape, &body))
+    else {
+        return Err(neutral);
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let body = if client.method == Method::HEAD { Vec::new() } else { body };
+    Ok(response(status, headers, Rewritten::whole(body.into())))
 }
 
 /// What an answer's status says about its body.

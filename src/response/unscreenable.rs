@@ -21,6 +21,15 @@ pub enum Unscreenable {
     /// The one record of the answer is not released: answered as if it did not exist.
     #[error("the record is not released")]
     NotReleased(Box<Counts>),
+    /// The record that a write needs to know first is not one that can be read in one way.
+    #[error("the record before the write cannot be judged: {0}")]
+    Before(&'static str),
+    /// The record is no longer what it was when the write was judged.
+    #[error("the record was changed while the write was judged")]
+    Changed,
+    /// The api answered in the shape of its own errors.
+    #[error("upstream answered with an error of its own")]
+    OwnError,
     /// A redirect, which would lead round the gateway.
     #[error("upstream redirects ({0})")]
     Redirect(StatusCode),
@@ -70,7 +79,10 @@ impl Unscreenable {
         match self {
             Self::Status(status) => kept(*status),
             Self::Absent(_) | Self::NotReleased(_) => StatusCode::NOT_FOUND,
-            Self::Redirect(_)
+            Self::Changed => StatusCode::CONFLICT,
+            Self::Before(_)
+            | Self::OwnError
+            | Self::Redirect(_)
             | Self::Unexpected(_)
             | Self::ContentType(_)
             | Self::Coding(_)
@@ -84,9 +96,11 @@ impl Unscreenable {
     pub fn public(&self) -> &'static str {
         match self {
             Self::Status(status) if status.is_client_error() => "the request was not accepted",
-            Self::Status(_) => "the system behind the gateway reported an error",
+            Self::Changed => "the record was changed meanwhile: read it again",
+            Self::Status(_) | Self::OwnError => "the system behind the gateway reported an error",
             Self::Absent(_) | Self::NotReleased(_) => "not found",
-            Self::Redirect(_)
+            Self::Before(_)
+            | Self::Redirect(_)
             | Self::Unexpected(_)
             | Self::ContentType(_)
             | Self::Coding(_)
@@ -102,6 +116,9 @@ impl Unscreenable {
             Self::Status(_) => "status",
             Self::Absent(_) => "absent",
             Self::NotReleased(_) => "not_released",
+            Self::Before(_) => "before",
+            Self::Changed => "changed",
+            Self::OwnError => "own_error",
             Self::Redirect(_) => "redirect",
             Self::Unexpected(_) => "unexpected_status",
             Self::ContentType(_) => "content_type",
@@ -118,6 +135,9 @@ impl Unscreenable {
             Self::NotReleased(counts) | Self::Cut { counts, .. } => Some(counts),
             Self::Status(_)
             | Self::Absent(_)
+            | Self::Before(_)
+            | Self::Changed
+            | Self::OwnError
             | Self::Redirect(_)
             | Self::Unexpected(_)
             | Self::ContentType(_)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::batch::BatchEngine;
 use super::condition::Params;
 use super::counts::Counts;
 use super::csv::CsvEngine;
@@ -23,6 +24,7 @@ enum Engine {
     Json(Box<Machine>),
     Csv(Box<CsvEngine>),
     Sse(Box<SseEngine>),
+    Batch(Box<BatchEngine>),
     /// The plan cannot be compiled: nothing passes.
     Refused(Counts),
 }
@@ -30,6 +32,9 @@ enum Engine {
 impl Rewriter {
     /// Starts an answer. `params` are the values for the plan's conditions.
     pub fn new(plan: Arc<RewritePlan>, params: Params) -> Self {
+        if let Some(batch) = &plan.batch {
+            return Self { engine: Engine::Batch(Box::new(BatchEngine::new(Arc::clone(batch)))), cut: None };
+        }
         let Ok(compiled) = plan.compiled() else {
             return Self { engine: Engine::Refused(Counts::default()), cut: None };
         };
@@ -64,6 +69,7 @@ impl Rewriter {
             Engine::Json(machine) => machine.push(chunk, out),
             Engine::Csv(engine) => engine.push(chunk, out),
             Engine::Sse(engine) => engine.push(chunk, out),
+            Engine::Batch(engine) => engine.push(chunk, out),
             Engine::Refused(_) => Err(Cut { reason: CutReason::Plan, offset: 0 }),
         };
         self.remember(result)
@@ -78,6 +84,7 @@ impl Rewriter {
             Engine::Json(machine) => machine.finish(out),
             Engine::Csv(engine) => engine.finish(out),
             Engine::Sse(engine) => engine.finish(out),
+            Engine::Batch(engine) => engine.finish(out),
             Engine::Refused(_) => Err(Cut { reason: CutReason::Plan, offset: 0 }),
         };
         let result = self.remember(result);
@@ -92,6 +99,7 @@ impl Rewriter {
             Engine::Json(machine) => &machine.tally.counts,
             Engine::Csv(engine) => &engine.tally.counts,
             Engine::Sse(engine) => &engine.tally.counts,
+            Engine::Batch(engine) => &engine.counts,
             Engine::Refused(counts) => counts,
         }
     }
@@ -102,6 +110,7 @@ impl Rewriter {
             Engine::Json(machine) => machine.settle(),
             Engine::Csv(engine) => engine.settle(),
             Engine::Sse(engine) => engine.settle(),
+            Engine::Batch(engine) => engine.settle(),
             Engine::Refused(_) => {}
         }
         self.counts()

@@ -89,6 +89,11 @@ impl UpstreamResponse {
         self.origins.iter().flat_map(Origin::spellings).collect()
     }
 
+    /// Its body, if it is no longer than `most`; it is there still.
+    pub(crate) async fn peek(&mut self, most: usize) -> Result<Option<Bytes>, UpstreamError> {
+        self.body.peek(most).await
+    }
+
     /// Its body, to ask whether there is one.
     pub(crate) fn body(&self) -> &UpstreamBody {
         &self.body

@@ -27,6 +27,8 @@ mod paths;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod restoring;
+#[cfg(test)]
 mod serving;
 #[cfg(test)]
 mod shadow;

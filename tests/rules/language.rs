@@ -172,12 +172,11 @@ fn bodies_in_other_forms() {
     assert!(sent("json-string", "application/json", r#""{\"id\":1}""#).starts_with("403"));
 }
 
-/// A cursor that is remembered would be weaker than it reads if it were not, so it is not served: "same principal, same
-/// rules".
+/// What is read and would be weaker if it were not enforced is not served.
 #[test]
 fn what_is_not_enforced_is_not_served() {
     let text = format!(
-        "{}apis: {{ s: {{ routes: [{{ match: POST /all, action: list, resource: customer, records: '$[*]', batch: {{}} }}] }} }}\n",
+        "{}limits: [{{ name: x, per: principal, records: 5/day, on_exceed: freeze }}]\n",
         role(&fields("show: [id]"))
     );
     let served =

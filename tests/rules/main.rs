@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod batches;
 mod combination;
 mod commands;
 mod dice;
@@ -17,6 +18,7 @@ mod example;
 mod fine_print;
 mod invented;
 mod language;
+mod later;
 mod naive;
 mod quoted;
 mod random;

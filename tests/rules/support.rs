@@ -251,6 +251,11 @@ impl Ask<'_> {
         screen(&admitted.permit, self.status, answer.as_bytes()).counts
     }
 
+    /// The permit.
+    pub(crate) fn permit(self) -> fieldgate::policy::Permit {
+        self.admitted().unwrap().permit
+    }
+
     /// Whether it is let through: `ok`, or `STATUS why`.
     pub(crate) fn verdict(self) -> String {
         match self.admitted() {

@@ -17,10 +17,11 @@ fn schema() -> Value {
 const ODD: &str = "zzzzqqqq";
 
 /// Every mapping of the language with an odd key in it, and where the schema describes it.
-const MAPPINGS: [(&str, &str); 29] = [
+const MAPPINGS: [(&str, &str); 31] = [
     ("resources: { r: { ODD: 1 } }", "/$defs/resource"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { denial: { ODD: 1 } } }", "/$defs/api/properties/denial"),
+    ("apis: { a: { errors: { ODD: 1 } } }", "/$defs/api/properties/errors"),
     ("apis: { a: { routes: [{ ODD: 1 }] } }", "/$defs/route"),
     ("apis: { a: { routes: [{ envelope: { ODD: 1 } }] } }", "/$defs/route/properties/envelope"),
     ("apis: { a: { routes: [{ query: { ODD: 1 } }] } }", "/$defs/route/properties/query"),
@@ -33,6 +34,7 @@ const MAPPINGS: [(&str, &str); 29] = [
         "resources: { r: { pairs: { x: { ODD: 1 } } } }",
         "/$defs/resource/properties/pairs/additionalProperties",
     ),
+    ("apis: { a: { routes: [{ batch: { ODD: 1 } }] } }", "/$defs/route/properties/batch"),
     ("apis: { a: { routes: [{ rows: { ODD: 1 } }] } }", "/$defs/route/properties/rows"),
     (
         "apis: { a: { routes: [{ rows: { columns: { ODD: 1 } } }] } }",

@@ -23,6 +23,7 @@ fn route(resource: &str, action: Action) -> Arc<RouteFacts> {
         public: false,
         single: false,
         denial: Arc::new(denial),
+        errors: None,
         remember: Arc::default(),
         rewrite_origin: false,
         body_as: Default::default(),

@@ -22,6 +22,7 @@ fn route() -> Arc<RouteFacts> {
         public: false,
         single: true,
         denial: Arc::new(denial),
+        errors: None,
         remember: Arc::default(),
         rewrite_origin: false,
         body_as: Default::default(),
@@ -58,6 +59,7 @@ fn counts() -> Counts {
         unknown: BTreeSet::from(["new_field".into()]),
         keys: vec!["42".into(), r"A\u002f7".into()],
         grants: BTreeSet::from(["roles.sales.permissions[0]".into()]),
+        shares: Vec::new(),
     }
 }
 
@@ -219,6 +221,7 @@ async fn the_longest_record_stays_below_the_longest_line() {
         if let Some((draft, _)) = &mut record.0 {
             draft.roles.clone_from(&many);
             draft.rules.clone_from(&many);
+            draft.operations = many.iter().map(|text| (&**text).into()).collect();
         }
         for _ in 0..1000 {
             record.limit(&Limited {

@@ -125,7 +125,10 @@ fn denied(plan: &Plan, denial: &Denial, out: &mut impl io::Write) -> io::Result<
     if let Some(route) = &denial.route {
         writeln!(out, "{}", route.name)?;
     }
-    match &denial.reason {
+    if let DenialReason::Item { item, .. } = &denial.reason {
+        writeln!(out, "request {item} of the batch refuses it")?;
+    }
+    match denial.reason.innermost() {
         DenialReason::Guard { name, .. } => {
             let place = plan.place_of(&format!("guards.{name}"));
             let place = place.map_or_else(String::new, |place| format!(" ({place})"));
@@ -147,7 +150,9 @@ fn denied(plan: &Plan, denial: &Denial, out: &mut impl io::Write) -> io::Result<
             Ok(())
         }
         DenialReason::NoRoute => writeln!(out, "denied by default: no route matches"),
-        reason @ (DenialReason::Target(_) | DenialReason::Asked { .. }) => writeln!(out, "denied: {reason}"),
+        reason @ (DenialReason::Target(_) | DenialReason::Asked { .. } | DenialReason::Item { .. }) => {
+            writeln!(out, "denied: {reason}")
+        }
     }
 }
 

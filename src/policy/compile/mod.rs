@@ -2,11 +2,14 @@
 //! whatever cannot be served is complained about at its place. All complaints are collected, none stops the rest.
 
 mod answers;
+mod batch;
+mod errors;
 mod guards;
 mod invariants;
 mod people;
 mod remember;
 mod resources;
+mod restore;
 mod routes;
 mod selectors;
 mod shapes;

@@ -21,7 +21,7 @@ impl Compiler<'_> {
         self.tables.masks = keys::build_masks(self.documents, &self.set.masks, self.keys);
     }
 
-    fn mask(&self, word: &Word) -> Option<Arc<Mask>> {
+    pub(super) fn mask(&self, word: &Word) -> Option<Arc<Mask>> {
         let found = self.tables.masks.get(&word.text).cloned();
         // A mask that is defined and could not be built was complained about there.
         let defined = self.set.masks.iter().any(|mask| mask.name.text == word.text);

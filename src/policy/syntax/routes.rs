@@ -1,5 +1,6 @@
 //! The section `apis`.
 
+use super::batch::{Batch, batch};
 use super::shapes::{QueryParts, Rows, TypeAt, query, rows, type_at};
 use super::units;
 use super::{Documents, Fields, Mark, Node, Value, Word, items, members, word};
@@ -12,10 +13,25 @@ pub struct Api {
     pub name: Word,
     /// How it says no.
     pub denial: Option<Denials>,
+    /// What of its errors passes.
+    pub errors: Option<Errors>,
     /// What it can do.
     pub routes: Vec<Route>,
     /// Whether absolute URLs in answers point back at the gateway.
     pub rewrite_origin: bool,
+}
+
+/// How an api reports errors, and what of that passes.
+#[derive(Clone, Debug)]
+pub struct Errors {
+    /// The place that tells an error from an answer where the status does not.
+    pub at: Option<Word>,
+    /// What stands there in an answer that is none.
+    pub ok: Vec<Node>,
+    /// Members that pass, or JSONPaths.
+    pub keep: Vec<Word>,
+    /// Members that pass masked, and the masks.
+    pub mask: Vec<(Word, Word)>,
 }
 
 /// How an api says no.
@@ -76,8 +92,10 @@ pub struct Route {
     pub response_headers: Vec<Word>,
     /// What of the answer later requests refer to: name and place.
     pub remember: Vec<(Word, Word)>,
-    /// Keys that are read and not acted on yet.
-    pub later: Vec<(&'static str, Mark)>,
+    /// Where its requests hold requests.
+    pub batch: Option<Batch>,
+    /// Whether `batch` is written, readable or not.
+    pub is_batch: bool,
 }
 
 /// What happens with a field that may not be set.
@@ -172,13 +190,32 @@ pub enum Format {
 pub(super) fn api(documents: &Documents, name: &Word, node: &Node) -> Option<Api> {
     let fields = Fields::of(documents, node, "an api")?;
     let denial = fields.node("denial").and_then(|node| denials(documents, node));
+    let errors = fields.node("errors").and_then(|node| errors(documents, node));
     let rewrite_origin = fields.choice("origin", &[("keep", false), ("rewrite", true)]).unwrap_or(false);
     let mut routes = Vec::new();
     if let Some(node) = fields.node("routes") {
         routes.extend(items(documents, node, "`routes`").iter().filter_map(|item| route(documents, item)));
     }
     fields.finish();
-    Some(Api { name: name.clone(), denial, routes, rewrite_origin })
+    Some(Api { name: name.clone(), denial, errors, routes, rewrite_origin })
+}
+
+fn errors(documents: &Documents, node: &Node) -> Option<Errors> {
+    let fields = Fields::of(documents, node, "`errors`")?;
+    let ok = match fields.node("ok") {
+        Some(Node { value: Value::List(items), .. }) => items.clone(),
+        other => other.cloned().into_iter().collect(),
+    };
+    let mut mask = Vec::new();
+    if let Some(node) = fields.node("mask") {
+        for (place, name) in members(documents, node, "`mask`") {
+            mask.extend(word(documents, name).map(|name| (place.clone(), name)));
+        }
+    }
+    let keep = fields.texts("keep").unwrap_or_default();
+    let errors = Errors { at: fields.text("at"), ok, keep, mask };
+    fields.finish();
+    Some(errors)
 }
 
 fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
@@ -193,12 +230,6 @@ fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
 
 fn route(documents: &Documents, node: &Node) -> Option<Route> {
     let fields = Fields::of(documents, node, "a route")?;
-    let mut later = Vec::new();
-    for key in ["batch"] {
-        if let Some((word, _)) = fields.entry(key) {
-            later.push((key, word.mark));
-        }
-    }
     let pattern = fields.required_text("match");
     let query = fields.node("query").and_then(|node| query(documents, node));
     let hold_for_total = fields
@@ -230,7 +261,8 @@ fn route(documents: &Documents, node: &Node) -> Option<Route> {
         request_headers: fields.texts("request_headers").unwrap_or_default(),
         response_headers: fields.texts("response_headers").unwrap_or_default(),
         remember: fields.node("remember").map(|node| remember(documents, node)).unwrap_or_default(),
-        later,
+        batch: fields.node("batch").and_then(|node| batch(documents, node)),
+        is_batch: fields.entry("batch").is_some(),
     };
     fields.finish();
     pattern.map(|_| route)

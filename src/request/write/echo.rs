@@ -136,7 +136,7 @@ fn at_path<'t>(tree: &'t Tree, path: &[Step], visit: &mut impl FnMut(&'t Tree)) 
     }
 }
 
-fn scalar(tree: &Tree) -> Option<Scalar<'_>> {
+pub(super) fn scalar(tree: &Tree) -> Option<Scalar<'_>> {
     match tree {
         Tree::Null => Some(Scalar::Null),
         Tree::Bool(value) => Some(Scalar::Bool(*value)),
@@ -147,7 +147,7 @@ fn scalar(tree: &Tree) -> Option<Scalar<'_>> {
 }
 
 /// The policy's spelling without its array steps.
-fn dotted(path: &Path) -> Box<str> {
+pub(super) fn dotted(path: &Path) -> Box<str> {
     let names = path.0.iter().filter_map(|step| match step {
         Step::Name(name) => Some(name.as_ref()),
         Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. } | Step::Descend => None,

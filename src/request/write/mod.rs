@@ -8,8 +8,12 @@
 
 mod compare;
 mod echo;
+mod restore;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use http::Method;
 
 use crate::policy::{Tree, UneditableRule, WriteRule};
 use crate::rewrite::condition::Params;
@@ -17,15 +21,20 @@ use crate::rewrite::{RewritePlan, Rewriter};
 
 use super::{Applied, Refused, RequestBounds};
 
+use restore::Merge;
+
 /// The body that may be sent in place of `body`. Where the record was read before, what may be set is what the
-/// permissions that apply to it let be set.
+/// permissions that apply to it, as it is and as it will be, let be set.
 pub(super) fn filter(
     rule: &WriteRule,
     applied: Option<&Applied>,
-    params: &Params,
+    (method, params): (&Method, &Params),
     given: &Tree,
     bounds: &RequestBounds,
 ) -> Result<Tree, Refused> {
+    if rule.on_uneditable == UneditableRule::Restore {
+        return restored(rule, applied, (method, params), given, bounds);
+    }
     let echoed = echo::masked(given, rule);
     if !echoed.is_empty() {
         return Err(Refused::MaskedValue { fields: echoed });
@@ -39,12 +48,108 @@ pub(super) fn filter(
     // A record outside the rule's conditions is no field that could be left out.
     let refused = withheld
         || match rule.on_uneditable {
-            UneditableRule::Refuse => !taken.is_empty(),
+            UneditableRule::Refuse | UneditableRule::Restore => !taken.is_empty(),
             UneditableRule::Strip if taken.is_empty() => false,
             // What is left is what becomes a record: it must meet the conditions without what was taken out.
             UneditableRule::Strip => editable(&plan, params, &kept, bounds)? != (kept.clone(), false),
         };
-    if refused { Err(Refused::NotEditable { fields: taken }) } else { Ok(kept) }
+    if refused {
+        return Err(Refused::NotEditable { fields: taken });
+    }
+    let Some((applied, before)) = applied.and_then(|applied| Some((applied, applied.before()?))) else {
+        return Ok(kept);
+    };
+    // A write may move the record out of reach of a permission that lets another field be set.
+    let record = kept.at(&rule.at).ok_or(SHAPE)?;
+    let staying = staying(rule, applied, params, &overlaid(before, record))?;
+    if staying != *applied.grants() {
+        let (still, withheld) = editable(&Arc::new(rule.narrowed(&staying)), params, &kept, bounds)?;
+        if withheld || still != kept {
+            return Err(Refused::NotEditable { fields: compare::missing(&kept, &still) });
+        }
+    }
+    Ok(kept)
+}
+
+/// The body laid over the record as it is.
+fn restored(
+    rule: &WriteRule,
+    applied: Option<&Applied>,
+    (method, params): (&Method, &Params),
+    given: &Tree,
+    bounds: &RequestBounds,
+) -> Result<Tree, Refused> {
+    let applied = applied.ok_or(Refused::NotJudged)?;
+    let before = applied.before().ok_or(Refused::NotJudged)?;
+    let Tree::Object(old) = before else { return Err(SHAPE) };
+    let mut beside = given.clone();
+    let record = beside.at_mut(&rule.at).ok_or(SHAPE)?;
+    let Tree::Object(new) = std::mem::replace(record, Tree::Object(Vec::new())) else { return Err(SHAPE) };
+    // What stands beside the record belongs to nothing that could be restored.
+    let plan = Arc::new(rule.narrowed(applied.grants()));
+    let (mut kept, withheld) = editable(&plan, params, &beside, bounds)?;
+    let taken = compare::missing(&beside, &kept);
+    if withheld || !taken.is_empty() {
+        return Err(Refused::NotEditable { fields: taken });
+    }
+    let whole = method != Method::PATCH;
+    let lay = |grants: &BTreeSet<Arc<str>>| {
+        let mut merge = Merge::new(rule, rule.grants(grants).collect(), whole);
+        let merged = merge.record(new.clone(), old);
+        match (merge.refused.is_empty(), merge.echoed.is_empty()) {
+            (false, _) => Err(Refused::NotEditable { fields: named(merge.refused) }),
+            (true, false) => Err(Refused::MaskedValue { fields: named(merge.echoed) }),
+            (true, true) => Ok(merged),
+        }
+    };
+    let merged = lay(applied.grants())?;
+    let after = if whole { merged.clone() } else { overlaid(before, &merged) };
+    let staying = staying(rule, applied, params, &after)?;
+    if staying != *applied.grants() && lay(&staying)? != merged {
+        return Err(Refused::Moves);
+    }
+    *kept.at_mut(&rule.at).ok_or(SHAPE)? = merged;
+    Ok(kept)
+}
+
+fn named(mut fields: Vec<Box<str>>) -> Vec<Box<str>> {
+    fields.dedup();
+    fields.truncate(MAX_NAMES);
+    fields
+}
+
+/// Those of the permissions that apply to the record as it is, which also apply to it as it will be.
+fn staying(
+    rule: &WriteRule,
+    applied: &Applied,
+    params: &Params,
+    after: &Tree,
+) -> Result<BTreeSet<Arc<str>>, Refused> {
+    let Some(plan) = &rule.after else { return Ok(applied.grants().clone()) };
+    let mut rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(params));
+    let mut out = Vec::new();
+    let cut = |_| SHAPE;
+    rewriter.push(after.to_json().as_bytes(), &mut out).map_err(cut)?;
+    rewriter.finish(&mut out).map_err(cut)?;
+    let still: BTreeSet<_> = applied.grants().intersection(&rewriter.counts().grants).cloned().collect();
+    if still.is_empty() { Err(Refused::Moves) } else { Ok(still) }
+}
+
+/// A record as it will be where only what a body holds is changed.
+fn overlaid(before: &Tree, body: &Tree) -> Tree {
+    match (before, body) {
+        (Tree::Object(old), Tree::Object(new)) => {
+            let mut members = old.clone();
+            for (name, value) in new {
+                match members.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, old)) => *old = overlaid(old, value),
+                    None => members.push((name.clone(), value.clone())),
+                }
+            }
+            Tree::Object(members)
+        }
+        (_, body) => body.clone(),
+    }
 }
 
 /// What the plan lets be set, and whether a record is not among those it is about.
@@ -62,3 +167,6 @@ fn editable(
     let kept = Tree::parse(&out, bounds.depth).map_err(Refused::Body)?;
     Ok((kept, rewriter.counts().withheld > 0))
 }
+
+const SHAPE: Refused = Refused::Body("it has not the declared shape");
+const MAX_NAMES: usize = 16;
