@@ -46,7 +46,7 @@ use crate::base::{Clock, fresh_id};
 use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
-use crate::policy::{Decided, Permit, Plan};
+use crate::policy::{Decided, Permit, Plan, Seen};
 use crate::request::{self, Applied, BoxError, Refused, RequestBounds, UpstreamRequest};
 use crate::response::{self, ClientFacts, Rewritten, Unscreenable};
 use crate::telemetry::{AccessLog, Metrics};
@@ -135,23 +135,27 @@ impl Gateway {
         if let Some(principal) = &principal {
             account.principal(principal);
         }
-        if let Err(denial) = route {
-            let decision = Err(&denial);
-            let (head, principal, now) = (&head, principal.as_ref(), self.clock.now());
-            let decided = Decided { head, body: None, recalled: None, principal, now, decision };
-            account.foreseen(at.foresee(&decided));
-            return Err(denial.into());
-        }
+        // Who it is from has left the head, so it is read anew.
+        let seen = match route.and_then(|_| at.plan.see(&head)) {
+            Ok(seen) => seen,
+            Err(denial) => {
+                let decision = Err(&denial);
+                let (head, principal, now) = (&head, principal.as_ref(), self.clock.now());
+                let decided = Decided { head, body: None, recalled: None, principal, now, decision };
+                account.foreseen(at.foresee(&decided));
+                return Err(denial.into());
+            }
+        };
 
-        let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
-        let recalled = match (at.plan.recall(&head), &principal) {
+        let (judged, body) = at.gather(&head, &seen, body, principal.is_none()).await?;
+        let recalled = match (at.plan.recall(&head, &seen), &principal) {
             (Some(recall), Some(principal)) => {
                 self.memory.recall(principal, &recall, at.plan.version()).await?
             }
             _ => None,
         };
         let (body_read, recalled_now, now) = (judged.clone(), recalled.as_ref(), self.clock.now());
-        let operation = at.plan.operation_recalling(&head, judged, recalled_now);
+        let operation = at.plan.operation_of(&head, seen, judged, recalled_now);
         let permit = operation.and_then(|operation| match &principal {
             Some(principal) => at.plan.decide(principal, operation, now),
             None => at.plan.pass(operation, now),
@@ -322,10 +326,11 @@ impl Snapshot {
     async fn gather(
         &self,
         head: &Parts,
+        seen: &Seen,
         body: Arriving,
         public: bool,
     ) -> Result<(Option<Bytes>, Either<Arriving, Empty<Bytes>>), Reject> {
-        if !self.plan.needs_body(head) {
+        if !self.plan.judges_body(seen) {
             let body = if public { self.passing(body)? } else { body };
             return Ok((None, Either::Left(body)));
         }

@@ -137,7 +137,11 @@ impl Reject {
     fn step_up(&self) -> Option<&str> {
         match self.denied()?.reason.innermost() {
             DenialReason::Guard { step_up, .. } => step_up.as_deref(),
-            _ => None,
+            DenialReason::Target(_)
+            | DenialReason::NoRoute
+            | DenialReason::Asked { .. }
+            | DenialReason::NoPermission { .. }
+            | DenialReason::Item { .. } => None,
         }
     }
 
@@ -217,7 +221,16 @@ impl Reject {
         match self {
             Self::Denied(denial) => matches!(denial.reason, DenialReason::Item { .. }),
             Self::Refused(refused) => matches!(refused, Refused::Item { .. }),
-            _ => false,
+            Self::Framing(_)
+            | Self::Unauthenticated(_)
+            | Self::Limited(_)
+            | Self::Slow
+            | Self::NotReleased
+            | Self::Lapsed(_)
+            | Self::Upstream(_)
+            | Self::Unscreenable(_)
+            | Self::Memory(_)
+            | Self::Audit(_) => false,
         }
     }
 

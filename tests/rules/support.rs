@@ -245,15 +245,15 @@ impl Ask<'_> {
         }
     }
 
+    /// The permit.
+    pub(crate) fn permit(self) -> fieldgate::policy::Permit {
+        self.admitted().unwrap().permit
+    }
+
     /// What is counted of the upstream's answer.
     pub(crate) fn counts(self, answer: &str) -> Counts {
         let admitted = self.admitted().unwrap_or_else(|refusal| panic!("{refusal}"));
         screen(&admitted.permit, self.status, answer.as_bytes()).counts
-    }
-
-    /// The permit.
-    pub(crate) fn permit(self) -> fieldgate::policy::Permit {
-        self.admitted().unwrap().permit
     }
 
     /// Whether it is let through: `ok`, or `STATUS why`.
