@@ -17,7 +17,7 @@ fn schema() -> Value {
 const ODD: &str = "zzzzqqqq";
 
 /// Every mapping of the language with an odd key in it, and where the schema describes it.
-const MAPPINGS: [(&str, &str); 31] = [
+const MAPPINGS: [(&str, &str); 32] = [
     ("resources: { r: { ODD: 1 } }", "/$defs/resource"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { denial: { ODD: 1 } } }", "/$defs/api/properties/denial"),
