@@ -1,9 +1,7 @@
 //! What holders of a set of roles may do on one route: everything that does not depend on the record or the request,
 //! put together once and cached.
 
-mod queries;
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::rewrite::condition::Predicate;
@@ -18,10 +16,8 @@ use super::model::{
     PermissionId, PermissionTable, ResourceId, ResourceTable, RoleId, RouteTable, RowColumns, Tables, View,
 };
 use super::operation::Action;
-use super::permit::{LimitRule, LimitUnit, Meaning, QueryRule, UneditableRule, WriteRule};
+use super::permit::{LimitRule, LimitUnit, Meaning, QueryFields, QueryRule, UneditableRule, WriteRule};
 use super::rows::RowRights;
-
-use queries::query_rule;
 
 /// The rights of a set of roles on one route.
 #[derive(Debug)]
@@ -114,7 +110,7 @@ pub(super) fn assemble_in(
         reads: reads_of(
             all.iter()
                 .filter_map(|id| tables.permissions.get(*id as usize)?.when.as_ref())
-                .chain(route.guards.iter().filter_map(|guard| Some(&tables.guards.get(*guard)?.require))),
+                .chain(route.guards(view).filter_map(|guard| Some(&tables.guards.get(*guard)?.require))),
         ),
     })
 }
@@ -247,6 +243,25 @@ pub(super) fn access_at<'s>(selectors: &'s [Selector], path: &Path) -> &'s Acces
         .map_or(&Access::Hide, |selector| &selector.access)
 }
 
+/// Whether the engine can tell these places of a record apart.
+pub(super) fn is_followed(paths: Vec<Path>) -> bool {
+    let show = |path| Selector { path, rank: 0, access: Access::Show };
+    let fields = paths.into_iter().map(show).collect();
+    let grant = Grant { when: None, fields, otherwise: Access::Hide, name: "all".into() };
+    let rule = RecordRule {
+        name: "record".into(),
+        key: None,
+        grants: vec![grant],
+        guards: Vec::new(),
+        relations: Vec::new(),
+        embedded: Vec::new(),
+        pairs: Vec::new(),
+    };
+    let records = Records::Many { at: Path(vec![Step::Elements]), rule: RuleRef::Fixed(RuleId(0)) };
+    let layout = Layout { records, keep: Vec::new(), total: None };
+    RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default()).check().is_ok()
+}
+
 /// Whether a place and everything in it is shown in clear.
 fn wholly_shown(selectors: &[Selector], path: &Path) -> bool {
     matches!(access_at(selectors, path), Access::Show)
@@ -254,6 +269,16 @@ fn wholly_shown(selectors: &[Selector], path: &Path) -> bool {
             .iter()
             .filter(|selector| path.is_prefix_of(&selector.path))
             .all(|selector| matches!(selector.access, Access::Show))
+        && !narrowed(selectors, path)
+}
+
+/// Whether some of the elements that a place goes through are chosen by a filter, or from the end, and not shown.
+fn narrowed(selectors: &[Selector], path: &Path) -> bool {
+    let wide = path.widened();
+    selectors
+        .iter()
+        .filter(|selector| selector.path.is_chosen() && !matches!(selector.access, Access::Show))
+        .any(|selector| wide.is_prefix_of(&selector.path.widened()))
 }
 
 // === the answer ===
@@ -454,13 +479,14 @@ fn bare_rule(table: &ResourceTable) -> RecordRule {
 
 /// Where a permission lets values be set: where it says `edit` and the value is shown, too.
 fn editable(side: &Side<'_>, permission: &PermissionTable, creates: bool) -> Vec<Selector> {
-    permission
-        .edit
-        .iter()
+    // Which element of a body a filter picks is the caller's to say: those places go with the list they are in.
+    let plain = permission.edit.iter().filter(|selector| !selector.path.is_chosen());
+    plain
         .map(|selector| {
-            let named = matches!(selector.access, Access::Show);
+            let named =
+                matches!(selector.access, Access::Show) && !narrowed(&permission.edit, &selector.path);
             let seen = permission.write_only || shown_with(side, permission, &selector.path);
-            // Setting what the condition reads could move the record out of its reach, or into it.
+            // Setting what a condition reads could move the record out of its reach or into it, or open a mask.
             let decides = !creates && deciding(permission, &selector.path);
             let guarded = side.guarded(permission.resource, &selector.path);
             let access = if named && seen && !decides && !guarded { Access::Show } else { Access::Hide };
@@ -483,9 +509,7 @@ fn shown_with(side: &Side<'_>, permission: &PermissionTable, path: &Path) -> boo
 }
 
 fn deciding(permission: &PermissionTable, path: &Path) -> bool {
-    permission.when.as_ref().is_some_and(|when| {
-        when.slots().iter().any(|slot| slot.is_prefix_of(path) || path.is_prefix_of(slot))
-    })
+    permission.deciding().any(|slot| slot.is_prefix_of(path) || path.is_prefix_of(slot))
 }
 
 /// What may be set whichever of the permissions turn out to apply to the record.
@@ -516,13 +540,157 @@ fn masks_shown(side: &Side<'_>, table: &ResourceTable) -> Vec<(Path, Arc<Mask>)>
         let Some(permission) = side.tables.permissions.get(*permission as usize) else { continue };
         for selector in &permission.access {
             let Access::Mask(mask) = &selector.access else { continue };
-            let known = masks.iter().any(|(path, known)| *path == selector.path && Arc::ptr_eq(known, mask));
-            if !known {
-                masks.push((selector.path.clone(), mask.clone()));
+            // In a body nobody can say which elements a filter would choose.
+            let path =
+                if selector.path.is_chosen() { selector.path.widened() } else { selector.path.clone() };
+            if !masks.iter().any(|(known, other)| *known == path && Arc::ptr_eq(other, mask)) {
+                masks.push((path, mask.clone()));
             }
         }
     }
     masks
+}
+
+// === queries ===
+
+fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> QueryRule {
+    let mut fields: Option<QueryFields> = None;
+    let mut everything = true;
+    let mut ids = Vec::new();
+    for (resource, permissions) in subjects.iter().filter(|(_, permissions)| !permissions.is_empty()) {
+        let Some(table) = side.tables.resources.get(*resource) else { continue };
+        let mut of_one = query_fields(side, *resource, table, permissions);
+        if route.query.expand.is_some() {
+            of_one.relations = relations(side, *resource, &mut ids);
+        }
+        everything &= table.fields.iter().all(|field| of_one.queryable.contains(&field.text));
+        fields = Some(match fields {
+            None => of_one,
+            // A question is put to the records of every type.
+            Some(known) => QueryFields {
+                relations: common_relations(known.relations, &of_one.relations),
+                needs: known.needs.union(&of_one.needs).cloned().collect(),
+                queryable: known.queryable.intersection(&of_one.queryable).cloned().collect(),
+                selectable: known.selectable.union(&of_one.selectable).cloned().collect(),
+            },
+        });
+    }
+    let query = &route.query;
+    QueryRule {
+        select: query.select.clone(),
+        sort: query.sort.clone(),
+        filter: query.filter.clone(),
+        search: if everything { query.search.clone() } else { Vec::new() },
+        page_size: query.page_size.clone(),
+        pass: query.pass.clone(),
+        columns: query.columns.clone(),
+        expand: query.expand.clone(),
+        related: related_fields(side, ids),
+        body: query
+            .body
+            .iter()
+            .filter(|part| everything || part.meaning != Meaning::Search)
+            .cloned()
+            .collect(),
+        dialect: query.dialect,
+        fields: Arc::new(fields.unwrap_or_default()),
+    }
+}
+
+/// The relations of a resource that its records may be asked for with: those under whose rules anything is released.
+/// `ids` are the resources met so far.
+fn relations(side: &Side<'_>, resource: ResourceId, ids: &mut Vec<ResourceId>) -> BTreeMap<Arc<str>, usize> {
+    let table = side.tables.resources.get(resource);
+    let open = table
+        .into_iter()
+        .flat_map(|table| &table.relations)
+        .filter(|(path, target)| !side.related(*target).is_empty() && !side.guarded_above(resource, path));
+    open.filter_map(|(path, target)| {
+        let list = path.steps().strip_suffix(&[Step::Elements]).unwrap_or(path.steps());
+        let [Step::Name(name)] = list else { return None };
+        let at = ids.iter().position(|id| id == target).unwrap_or_else(|| {
+            ids.push(*target);
+            ids.len() - 1
+        });
+        Some((name.as_ref().into(), at))
+    })
+    .collect()
+}
+
+/// What may be asked of the related records, and of those related to them: by the rights that they are released by.
+fn related_fields(side: &Side<'_>, mut ids: Vec<ResourceId>) -> Vec<Arc<QueryFields>> {
+    let mut related = Vec::new();
+    while let Some(id) = ids.get(related.len()).copied() {
+        let permissions = side.related(id);
+        let fields = side.tables.resources.get(id).map(|table| {
+            let mut fields = query_fields(side, id, table, &permissions);
+            fields.relations = relations(side, id, &mut ids);
+            let slots = permissions.iter().filter_map(|permission| permission.when.as_ref());
+            let read = slots.flat_map(|when| when.slots()).chain(&table.key);
+            let first = read.filter_map(|path| match path.steps().first() {
+                Some(Step::Name(name)) => Some(Arc::from(name.as_ref())),
+                _ => None,
+            });
+            fields.needs = first.collect();
+            fields
+        });
+        related.push(Arc::new(fields.unwrap_or_default()));
+    }
+    related
+}
+
+fn common_relations(
+    known: BTreeMap<Arc<str>, usize>,
+    others: &BTreeMap<Arc<str>, usize>,
+) -> BTreeMap<Arc<str>, usize> {
+    known.into_iter().filter(|(name, at)| others.get(name) == Some(at)).collect()
+}
+
+fn query_fields(
+    side: &Side<'_>,
+    resource: ResourceId,
+    table: &ResourceTable,
+    permissions: &[&PermissionTable],
+) -> QueryFields {
+    let mut fields = QueryFields::default();
+    let mut texts: HashMap<&Path, Arc<str>> = HashMap::new();
+    for field in &table.fields {
+        texts.insert(&field.path, field.text.clone());
+    }
+    let named = permissions.iter().flat_map(|permission| &permission.access).map(|selector| &selector.path);
+    let places: BTreeSet<&Path> = named.collect();
+    for path in places {
+        if side.guarded(resource, path) {
+            continue;
+        }
+        let text = texts.get(path).cloned().unwrap_or_else(|| path.to_string().into());
+        let may = |permission: &PermissionTable| match &permission.query {
+            Some(query) => matches!(access_at(query, path), Access::Show) && !narrowed(query, path),
+            None => wholly_shown(&permission.access, path),
+        };
+        // On every record that may be listed: by a permission that always applies, or by every one that may.
+        let always = permissions.iter().any(|permission| permission.when.is_none() && may(permission));
+        let always = always || permissions.iter().all(|permission| may(permission));
+        if always && !path.is_chosen() {
+            fields.queryable.insert(text.clone());
+        }
+        let released = permissions.iter().any(|p| !matches!(access_at(&p.access, path), Access::Hide));
+        if released {
+            let wide = if path.is_chosen() { path.widened().to_string().into() } else { text };
+            fields.selectable.insert(wide);
+            for length in 1..path.steps().len() {
+                let above = path.steps().get(..length).map(|steps| Path(steps.to_vec()).to_string());
+                fields.selectable.extend(above.map(Arc::from));
+            }
+        }
+    }
+    for (path, target) in &table.relations {
+        if !side.related(*target).is_empty() {
+            let list = path.steps().strip_suffix(&[Step::Elements]).unwrap_or(path.steps());
+            fields.selectable.insert(Path(list.to_vec()).to_string().into());
+        }
+    }
+    fields
 }
 
 // === limits ===

@@ -220,25 +220,38 @@ impl Manner {
         }
         let stream = Patient::new(stream, self.bounds.write);
         let unframed = stream.unframed();
-        let mut peer =
+        let peer =
             Peer { addr, listener: Arc::clone(&self.name), tls: self.tls.is_some(), certificate: None };
-        let Some(config) = &self.tls else {
-            if !self.http2 {
-                return self.kept(Opened::http1(stream), peer.into(), handler, drain, unframed).await;
+        if let Some(config) = &self.tls {
+            let acceptor = TlsAcceptor::from(Arc::clone(config));
+            // Boxed, so that connections without TLS have no room for it.
+            return Box::pin(self.handshake(acceptor, stream, peer, handler, drain, unframed)).await;
+        }
+        if !self.http2 {
+            return self.kept(Opened::http1(stream), peer.into(), handler, drain, unframed).await;
+        }
+        let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
+        match opening.await {
+            Some(Ok(Ok(opened))) => self.kept(opened, peer.into(), handler, drain, unframed).await,
+            Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
+            Some(Err(_)) => {
+                handler.refused(Refusal::HeadTime);
+                debug!(listener = %self.name, "connection closed before it said anything");
             }
-            let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
-            match opening.await {
-                Some(Ok(Ok(opened))) => self.kept(opened, peer.into(), handler, drain, unframed).await,
-                Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
-                Some(Err(_)) => {
-                    handler.refused(Refusal::HeadTime);
-                    debug!(listener = %self.name, "connection closed before it said anything");
-                }
-                None => debug!(listener = %self.name, "connection closed before it said anything"),
-            }
-            return;
-        };
-        let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+            None => debug!(listener = %self.name, "connection closed before it said anything"),
+        }
+    }
+
+    async fn handshake<H: Handler>(
+        &self,
+        acceptor: TlsAcceptor,
+        stream: Patient<TcpStream>,
+        mut peer: Peer,
+        handler: Arc<H>,
+        drain: CancellationToken,
+        unframed: Arc<AtomicBool>,
+    ) {
+        let handshake = acceptor.accept(stream);
         match timeout(self.bounds.handshake, handshake).await {
             Ok(Ok(stream)) => {
                 let session = stream.get_ref().1;

@@ -135,16 +135,18 @@ impl Gateway {
         if let Some(principal) = &principal {
             account.principal(principal);
         }
-        if let Err(denial) = route {
-            let decision = Err(&denial);
-            let (head, principal, now) = (&head, principal.as_ref(), self.clock.now());
-            let decided = Decided { head, body: None, recalled: None, principal, now, decision };
-            account.foreseen(at.foresee(&decided));
-            return Err(denial.into());
-        }
-
         // Who it is from has left the head, so it is read anew.
-        let seen = at.plan.see(&head)?;
+        let seen = match route.and_then(|_| at.plan.see(&head)) {
+            Ok(seen) => seen,
+            Err(denial) => {
+                let decision = Err(&denial);
+                let (head, principal, now) = (&head, principal.as_ref(), self.clock.now());
+                let decided = Decided { head, body: None, recalled: None, principal, now, decision };
+                account.foreseen(at.foresee(&decided));
+                return Err(denial.into());
+            }
+        };
+
         let (judged, body) = at.gather(&head, &seen, body, principal.is_none()).await?;
         let recalled = match (at.plan.recall(&head, &seen), &principal) {
             (Some(recall), Some(principal)) => {

@@ -127,3 +127,27 @@ fn is_identifier(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && name.chars().next().is_some_and(|c| !c.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_wanted_parameters_are_looked_up() {
+        let mut table = ParamTable::default();
+        let claim = |n: usize| Param {
+            root: ParamRoot::Principal,
+            path: vec!["claims".into(), format!("c{n}").into()],
+        };
+        let indexes: Vec<usize> = (0..1000).map(|n| table.index(claim(n))).collect();
+        assert_eq!(table.index(claim(7)), 7, "the same again");
+        assert_eq!((table.params().len(), indexes.last()), (1000, Some(&999)));
+        let mut asked = Vec::new();
+        let params = table.bind_some(&[3, 900, 5000], |param| {
+            asked.push(param.clone());
+            (*param != claim(3)).then(|| Value::text("x"))
+        });
+        assert_eq!(asked, [claim(3), claim(900)]);
+        assert_eq!((params.get(3), params.get(900), params.get(901)), (None, Some(&Value::text("x")), None));
+    }
+}

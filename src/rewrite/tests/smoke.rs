@@ -2,7 +2,8 @@
 
 use super::super::condition::{ParamTable, Value};
 use super::super::{
-    Access, Bounds, CutReason, FieldCount, Format, Grant, Pairs, Path, RuleId, RuleRef, Total, TotalOnHold,
+    Access, Bounds, CutReason, FieldCount, Format, Grant, Pairs, Path, Rewriter, RuleId, RuleRef, Total,
+    TotalOnHold,
 };
 use super::support::*;
 
@@ -61,6 +62,15 @@ fn unknown_show_hides_only_what_is_named_and_what_looks_like_it() {
     );
     assert_eq!(out(&plan, r#"[{"PHONE":1,"ph\u006fne":2,"p\u200bhone":3,"phones":4}]"#), r#"[{"phones":4}]"#);
     assert_eq!(out(&plan, r#"[{"BANK":{"account":2},"bank":{"Account":1}}]"#), "[{}]");
+}
+
+#[test]
+fn an_answer_that_is_given_up_says_which_fields_it_held() {
+    let rules = vec![rule("c", vec![grant(show(&["id"]))])];
+    let mut rewriter = Rewriter::new(plan(Format::Json, many("$.d[*]"), rules), no_params());
+    rewriter.push(br#"{"d":[{"id":1,"phone":"a"},{"id":2"#, &mut Vec::new()).unwrap();
+    let counts = rewriter.take_counts();
+    assert!(counts.fields.values().any(|field| field.shown > 0), "{counts:?}");
 }
 
 #[test]
