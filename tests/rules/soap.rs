@@ -89,10 +89,7 @@ fn what_an_xml_body_sets_must_be_editable() {
     assert!(
         new("<name>n &amp; m</name>").ends_with("<create><name>n &amp; m</name></create></Body></Envelope>")
     );
-    for fields in [
-        "<name>n</name><phone>1</phone>",
-        "<n:name xmlns:n=\"u\">n</n:name><card/>",
-    ] {
+    for fields in ["<name>n</name><phone>1</phone>", "<n:name xmlns:n=\"u\">n</n:name><card/>"] {
         assert!(new(fields).starts_with("403"), "{fields}: {}", new(fields));
     }
 }
