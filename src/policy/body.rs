@@ -14,6 +14,7 @@ use crate::rewrite::Path;
 
 use super::target;
 use super::tree::Tree;
+use super::xml::Xml;
 
 /// One way in which a body holds JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub enum BodyForm {
     Form,
     /// It is a form: an object of texts, but the field of this name holds JSON.
     FormJson(Arc<str>),
+    /// It is XML: elements are members by their local names.
+    Xml,
 }
 
 /// The forms that a route declares; none: JSON under a content type that says so.
@@ -41,6 +44,8 @@ pub struct RequestBody {
     form: BodyForm,
     /// Whether the text at [`BodyForm::JsonStringAt`] was one.
     opened: bool,
+    /// The document, where it is XML.
+    xml: Option<Xml>,
     media_type: HeaderValue,
 }
 
@@ -53,6 +58,16 @@ pub enum BodyFault {
     /// It is not what its type says.
     #[error("{0}")]
     Malformed(&'static str),
+}
+
+impl BodyForm {
+    /// Whether it is what a content type that says JSON, or none, stands for.
+    pub(super) fn is_json(&self) -> bool {
+        match self {
+            Self::Json | Self::JsonString | Self::JsonStringAt(_) => true,
+            Self::Form | Self::FormJson(_) | Self::Xml => false,
+        }
+    }
 }
 
 impl BodyForms {
@@ -69,13 +84,23 @@ impl BodyForms {
             let form = form.ok_or(BodyFault::MediaType("it is not json"))?;
             let tree = read_form(form, body, depth).map_err(BodyFault::Malformed)?;
             let media_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-            return Ok(RequestBody { tree, form: form.clone(), opened: false, media_type });
+            return Ok(RequestBody { tree, form: form.clone(), opened: false, xml: None, media_type });
         }
-        let declared = self.0.iter().find(|form| !matches!(form, BodyForm::Form | BodyForm::FormJson(_)));
+        if let Some(stated) = stated.as_ref().filter(|stated| is_xml(stated)) {
+            if !self.0.contains(&BodyForm::Xml) {
+                return Err(BodyFault::MediaType("it is not json"));
+            }
+            let xml = Xml::parse(body, depth).map_err(BodyFault::Malformed)?;
+            let media_type = HeaderValue::from_str(&stated.essence_str().to_ascii_lowercase())
+                .map_err(|_| BodyFault::MediaType("it is malformed"))?;
+            let (tree, form) = (xml.tree(), BodyForm::Xml);
+            return Ok(RequestBody { tree, form, opened: false, xml: Some(xml), media_type });
+        }
+        let declared = self.0.iter().find(|form| form.is_json());
         let form = match (declared, self.0.is_empty()) {
             (Some(form), _) => form.clone(),
             (None, true) => BodyForm::Json,
-            (None, false) => return Err(BodyFault::MediaType("it is no form")),
+            (None, false) => return Err(BodyFault::MediaType("it has not the declared form")),
         };
         let media_type = match stated {
             Some(stated) => json_type(&stated)?,
@@ -98,9 +123,9 @@ impl BodyForms {
                     opened = true;
                 }
             }
-            BodyForm::Json | BodyForm::Form | BodyForm::FormJson(_) => {}
+            BodyForm::Json | BodyForm::Form | BodyForm::FormJson(_) | BodyForm::Xml => {}
         }
-        Ok(RequestBody { tree, form, opened, media_type })
+        Ok(RequestBody { tree, form, opened, xml: None, media_type })
     }
 }
 
@@ -130,6 +155,7 @@ impl RequestBody {
             BodyForm::JsonStringAt(_) => tree.to_json(),
             BodyForm::Form => write_form(tree, None),
             BodyForm::FormJson(name) => write_form(tree, Some(name)),
+            BodyForm::Xml => self.xml.as_ref().map(|xml| xml.write(tree)).unwrap_or_default(),
         }
         .into()
     }
@@ -156,6 +182,11 @@ fn media_type(headers: &HeaderMap) -> Result<Option<mime::Mime>, BodyFault> {
 
 fn is_form(stated: &mime::Mime) -> bool {
     stated.essence_str().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn is_xml(stated: &mime::Mime) -> bool {
+    let xml = stated.subtype() == mime::XML || stated.suffix() == Some(mime::XML);
+    xml && matches!(stated.type_(), mime::TEXT | mime::APPLICATION)
 }
 
 /// The type a JSON body goes on under: what the caller said, without parameters.
@@ -291,6 +322,21 @@ mod tests {
         assert!(read(&[BodyForm::Form], FORM, &many.join("&")).is_err());
         let json = [BodyForm::FormJson("data".into())];
         assert!(read(&json, FORM, "data=%7B%22a%22%3A1%2C%22a%22%3A2%7D").is_err(), "a member twice within");
+    }
+
+    #[test]
+    fn xml_is_read_where_it_is_declared_and_only_there() {
+        let forms = [BodyForm::Json, BodyForm::Xml];
+        for kind in ["text/xml; charset=utf-8", "application/xml", "application/soap+xml; action=x"] {
+            assert_eq!(round(&forms, Some(kind), "<a><b>1</b></a>").0, r#"{"a":{"b":"1"}}"#, "{kind}");
+            assert!(matches!(read(&[BodyForm::Json], Some(kind), "<a/>"), Err(BodyFault::MediaType(_))));
+            assert!(matches!(read(&forms, Some(kind), "{}"), Err(BodyFault::Malformed(_))));
+        }
+        assert!(matches!(read(&forms, Some("text/xml; charset=gbk"), "<a/>"), Err(BodyFault::MediaType(_))));
+        assert!(matches!(read(&forms, Some("image/svg+xml"), "<a/>"), Err(BodyFault::MediaType(_))));
+        assert_eq!(round(&forms, None, "{}").0, "{}");
+        assert!(matches!(read(&[BodyForm::Xml], None, "<a/>"), Err(BodyFault::MediaType(_))));
+        assert!(matches!(read(&[BodyForm::Xml], FORM, "a=1"), Err(BodyFault::MediaType(_))));
     }
 
     #[test]

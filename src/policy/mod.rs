@@ -30,6 +30,7 @@ mod target;
 mod tree;
 mod uphold;
 mod when;
+mod xml;
 
 pub use batch::{BatchPermit, InnerPermit, InnerRequest};
 pub use body::{BodyFault, BodyForm, BodyForms, RequestBody};

@@ -24,6 +24,7 @@ mod picked;
 mod quoted;
 mod random;
 mod shapes;
+mod soap;
 mod support;
 mod terms;
 mod threats;

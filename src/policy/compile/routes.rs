@@ -70,6 +70,7 @@ impl Compiler<'_> {
         let targets = self.targets(route);
         let Some((method, template)) = parsed else { return Vec::new() };
         self.check_params(route, &template);
+        self.check_element_paths(route);
         let mut tables = Vec::new();
         for (about, further) in targets {
             let mut when: Vec<_> = when.iter().map(clone_when).collect();
@@ -121,7 +122,7 @@ impl Compiler<'_> {
     fn request_part(&self, part: &RoutePart, values: Vec<Arc<str>>) -> Option<RouteWhen> {
         let mut path = None;
         if part.kind == PartKind::Body {
-            let parsed = self.jsonpath(&part.name)?;
+            let parsed = self.body_path(&part.name)?;
             if !parsed.is_singular() {
                 let message = format!("`{}` must name exactly one place", part.name.text);
                 self.documents.error("bad-path", message, part.name.mark);
@@ -371,7 +372,7 @@ impl Compiler<'_> {
 
     fn body(&self, route: &Route, about: Option<&(Action, ResourceId)>) -> Option<Path> {
         match (&route.body, about) {
-            (Some(word), Some(_)) => self.jsonpath(word),
+            (Some(word), Some(_)) => self.body_path(word),
             (Some(word), None) => {
                 self.documents.error("public-with-body", "a public route passes untouched", word.mark);
                 None

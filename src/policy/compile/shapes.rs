@@ -15,7 +15,9 @@ use crate::policy::model::{
 use crate::policy::operation::Action;
 use crate::policy::permit::{BodyPart, Dialect, Meaning};
 use crate::policy::source::{Mark, Word, did_you_mean};
-use crate::policy::syntax::{Asks, Format, PartKind, QueryParts, Route, RowColumns as WrittenColumns};
+use crate::policy::syntax::{
+    Asks, Format, PartKind, QueryParts, ResourceOf, Route, RowColumns as WrittenColumns,
+};
 
 impl Compiler<'_> {
     /// Where the records of a route are; with `rows`, they are positional.
@@ -100,8 +102,61 @@ impl Compiler<'_> {
         }
     }
 
+    /// Complains about element paths where no body is XML.
+    pub(super) fn check_element_paths(&self, route: &Route) {
+        if route.body_as.iter().any(|word| &*word.text == "xml") {
+            return;
+        }
+        let mapped = match &route.resource {
+            Some(ResourceOf::Mapped { at, .. }) => Some(at),
+            Some(ResourceOf::Fixed(_) | ResourceOf::Remembered { .. }) | None => None,
+        };
+        let columns = match route.rows.as_ref().map(|rows| &rows.columns) {
+            Some(WrittenColumns::Asked { at, .. }) => Some(at),
+            Some(WrittenColumns::Fixed(_)) | None => None,
+        };
+        let parts = route.when.iter().map(|when| &when.part).chain(mapped).chain(columns);
+        let parts = parts.filter(|part| part.kind == PartKind::Body).map(|part| &part.name);
+        let asks = route.query.iter().flat_map(|query| &query.body).map(|(word, _)| word);
+        for word in parts.chain(asks).filter(|word| !word.text.starts_with('$')) {
+            self.documents.error_with_help(
+                "element-path",
+                format!("`{}` is a path of elements, and the body is no XML", word.text),
+                "write `$.PATH` for JSON, or add `body_as: xml`",
+                word.mark,
+            );
+        }
+    }
+
+    /// A place in a body: a JSONPath, or the local names of elements (`Envelope/Body/query`), at whose end `@NAME`
+    /// may name an attribute and `#text` the text beside attributes.
+    pub(super) fn body_path(&self, word: &Word) -> Option<Path> {
+        if word.text.starts_with('$') {
+            return self.jsonpath(word);
+        }
+        let names: Vec<&str> = word.text.split('/').collect();
+        let last = names.len().saturating_sub(1);
+        let known = names.iter().enumerate().all(|(at, name)| {
+            let plain = match name.strip_prefix('@') {
+                Some(attribute) if at == last && last > 0 => attribute,
+                _ if *name == "#text" && at == last && last > 0 => "text",
+                _ => name,
+            };
+            plain.starts_with(|c: char| c.is_alphabetic() || c == '_')
+                && plain.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        });
+        if !known {
+            let message = format!("`{}` is no place in a body", word.text);
+            let help =
+                "write `$.PATH` for JSON, or the local names of elements for XML: `Envelope/Body/query`";
+            self.documents.error_with_help("bad-path", message, help, word.mark);
+            return None;
+        }
+        Some(Path(names.into_iter().map(|name| Step::Name(name.into())).collect()))
+    }
+
     fn one_place(&self, word: &Word) -> Option<Path> {
-        let path = self.jsonpath(word)?;
+        let path = self.body_path(word)?;
         if path.is_singular() && !path.is_root() {
             return Some(path);
         }
@@ -146,6 +201,7 @@ impl Compiler<'_> {
                     "json" => Some(BodyForm::Json),
                     "json-string" => Some(BodyForm::JsonString),
                     "form" => Some(BodyForm::Form),
+                    "xml" => Some(BodyForm::Xml),
                     _ => None,
                 },
                 Some(("form", name)) if !name.is_empty() => Some(BodyForm::FormJson(name.into())),
@@ -159,16 +215,17 @@ impl Compiler<'_> {
                 Some(_) => None,
             };
             let Some(form) = form else {
-                let known = ["json", "json-string", "form"];
+                let known = ["json", "json-string", "form", "xml"];
                 let help = did_you_mean(&word.text, known).unwrap_or_else(|| {
-                    "it is `json`, `json-string`, `json-string:$.PATH`, `form` or `form:FIELD`".to_owned()
+                    "it is `json`, `json-string`, `json-string:$.PATH`, `form`, `form:FIELD` or `xml`"
+                        .to_owned()
                 });
                 let message = format!("unknown form of a body `{}`", word.text);
                 self.documents.error_with_help("unknown-value", message, help, word.mark);
                 continue;
             };
-            let is_form = |form: &BodyForm| matches!(form, BodyForm::Form | BodyForm::FormJson(_));
-            if forms.iter().any(|known| is_form(known) == is_form(&form)) {
+            let kind = |form: &BodyForm| (form.is_json(), *form == BodyForm::Xml);
+            if forms.iter().any(|known| kind(known) == kind(&form)) {
                 let message = "two forms that one content type stands for: nobody could tell them apart";
                 self.documents.error("ambiguous-body", message, word.mark);
                 continue;
@@ -262,7 +319,7 @@ impl Compiler<'_> {
         let mut first: HashMap<Path, Mark> = HashMap::new();
         let mut parts = Vec::new();
         for (word, asks) in written {
-            let Some(path) = self.jsonpath(word) else { continue };
+            let Some(path) = self.body_path(word) else { continue };
             let plain = path
                 .steps()
                 .iter()

@@ -127,7 +127,7 @@ pub enum PartKind {
     Query,
     /// A header.
     Header,
-    /// A place in a JSON body.
+    /// A place in a body.
     Body,
 }
 
@@ -360,7 +360,7 @@ pub(super) fn part(documents: &Documents, text: &Word) -> Option<RoutePart> {
         documents.error_with_help(
             "bad-request-part",
             format!("`{}` is no part of a request", text.text),
-            "write `path NAME`, `query NAME`, `header NAME` or `body $.PATH`",
+            "write `path NAME`, `query NAME`, `header NAME`, `body $.PATH` or, for XML, `body ELEMENT/ELEMENT`",
             text.mark,
         );
     }

@@ -7,6 +7,7 @@ use super::super::counts::{Counts, Share};
 use super::super::output::Output;
 use super::super::plan::{Bounds, Cut, CutReason, Format, Layout, Records, RewritePlan};
 use super::super::rewriter::Rewriter;
+use super::element::{Counted, Element, quoted};
 use super::walk::Span;
 use super::{Batch, MAX_SCALAR_BYTES};
 
@@ -68,38 +69,6 @@ enum Role {
     Status,
     Answer,
     Other,
-}
-
-/// One element of the list.
-#[derive(Debug, Default)]
-struct Element {
-    /// The request it answers, once that is said or its answer begins.
-    item: Option<usize>,
-    id: Option<Vec<u8>>,
-    status: Option<u16>,
-    /// Whether the status came as a text.
-    quoted: bool,
-    answered: bool,
-    rewriter: Option<Rewriter>,
-    /// Why the answer could not be rewritten, which matters only if it is no error.
-    failed: Option<Cut>,
-    /// Not yet given out; empty once `open`.
-    held: Vec<u8>,
-    /// Nothing that is still to come can change what becomes of it.
-    open: bool,
-    /// Whether a member was written.
-    written: bool,
-    counted: Counted,
-    /// Whether the named counts were taken over.
-    named: bool,
-}
-
-/// How much of the running rewriter's counts is taken over.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counted {
-    released: u64,
-    withheld: u64,
-    keys: usize,
 }
 
 impl BatchEngine {
@@ -570,34 +539,6 @@ impl BatchEngine {
     }
 }
 
-impl Element {
-    fn write_name(&mut self, name: &str) {
-        if std::mem::replace(&mut self.written, true) {
-            self.held.push(b',');
-        }
-        self.held.extend_from_slice(quoted(name).as_bytes());
-        self.held.push(b':');
-    }
-
-    /// The members of an element that says no, and its end.
-    fn neutral(&self, batch: &Batch, status: u16, text: &str) -> Vec<u8> {
-        let mut said = Self::default();
-        if let (Some(name), Some(id)) = (&batch.id, &self.id) {
-            said.write_name(name);
-            said.held.extend_from_slice(id);
-        }
-        if let Some(name) = &batch.status {
-            said.write_name(name);
-            let status = if self.quoted { format!("\"{status}\"") } else { status.to_string() };
-            said.held.extend_from_slice(status.as_bytes());
-        }
-        said.write_name(&batch.answer);
-        said.held.extend_from_slice(text.as_bytes());
-        said.held.push(b'}');
-        said.held
-    }
-}
-
 /// The share of an item in what was counted: the last one, or a new one.
 fn share(counts: &mut Counts, item: Option<usize>) -> Option<&mut Share> {
     let item = item?;
@@ -611,10 +552,6 @@ fn collect(text: &mut Vec<u8>, bytes: Option<&[u8]>) {
     // One more than may be, so that a longer one is known as such.
     let room = (MAX_SCALAR_BYTES + 1).saturating_sub(text.len());
     text.extend(bytes.unwrap_or_default().iter().take(room));
-}
-
-fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
 }
 
 fn succeeded(status: u16) -> bool {

@@ -7,6 +7,7 @@
 //! error, what was rewritten is held, within [`Batch::held_bytes`]. An inner error, or a single record that is not
 //! released, is replaced by a neutral text. As many answers as requests, each once, or the text is cut.
 
+mod element;
 mod engine;
 mod walk;
 
