@@ -57,7 +57,9 @@ impl Said {
         let listeners: Vec<_> = config
             .listeners
             .iter()
-            .map(|listener| (&listener.name, listener.address, &listener.tls, listener.http2))
+            .map(|listener| {
+                (&listener.name, listener.address, &listener.tls, listener.http2, &listener.announcers)
+            })
             .collect();
         let admin = config.admin.as_ref().map(|admin| admin.address);
         let audit =
@@ -196,12 +198,15 @@ impl Reloader {
                 upstreams: current.upstreams.clone(),
                 bounds: current.bounds.clone(),
                 body_time: current.body_time,
+                tokens: Arc::clone(&current.tokens),
+                public_urls: current.public_urls.clone(),
             }
         } else {
             let Gateway { metrics, clock, .. } = &*self.gateway;
             let authorities = load::authorities(&config.identity)?;
-            let snapshot =
-                load::snapshot(config, (plan, shadow), &self.store, &self.tls.authorities, metrics, clock)?;
+            let (store, trusted) = (&self.store, &self.tls.authorities);
+            let seal = Some(&current.tokens.seal).filter(|seal| !seal.is_lasting()).cloned();
+            let snapshot = load::snapshot(config, (plan, shadow), store, seal, trusted, metrics, clock)?;
             self.tls.authorities.replace(authorities);
             snapshot
         };

@@ -1,6 +1,10 @@
 //! Integration tests: one binary, one module for each stage.
 
 #[cfg(test)]
+mod accounting;
+#[cfg(test)]
+mod announced;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod audit;
@@ -11,9 +15,13 @@ mod changes;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod depth;
 #[cfg(test)]
 mod disk;
+#[cfg(test)]
+mod formats;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
@@ -41,6 +49,10 @@ mod streaming;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod upstreams;
+#[cfg(test)]
+mod validators;
 #[cfg(test)]
 mod watching;
