@@ -6,7 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::{Seal, Secret};
+use crate::base::Secret;
+use crate::store::Seal;
 use crate::upstream::TokenKeeper;
 
 /// Keeps the token of one client in a file. What was kept for another client, or under another key, is not opened.

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::{Clock, Diagnostic, Report, Seal, SealError, Secret};
+use crate::base::{Clock, Diagnostic, Report, Secret};
 use crate::identity::{Authorities, AuthoritySet, Identity};
 use crate::policy::source::Word;
 use crate::policy::syntax::Binding;
 use crate::policy::{Loaded, MaskKeys, PUBLIC_REQUESTS, Plan, Purpose};
 use crate::proxy::{Snapshot, Tokens};
 use crate::rewrite::mask::Keys;
-use crate::store::Store;
+use crate::store::{Seal, SealError, Store};
 use crate::telemetry::{Metrics, Vocabulary};
 use crate::upstream::{Credentials, Login, OAuth2, TokenSource, UpstreamConfig, Upstreams};
 
+use super::aside;
 use super::config::{
     ApiConfig, Config, CredentialConfig, IdentityConfig, ListenerConfig, SecretSource, SourceConfig,
 };
@@ -327,11 +328,11 @@ pub(super) fn prepare_policy(config: Config) -> Result<Prepared, Report> {
 }
 
 /// The plan of a policy that was loaded to be served.
-fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
-    match policy.plan {
-        Some(plan) => Ok(Arc::new(plan)),
-        None => Err(policy.report),
-    }
+fn plan(mut policy: Loaded) -> Result<Arc<Plan>, Report> {
+    let Some(plan) = policy.plan.take() else { return Err(policy.report) };
+    // The texts and what they say, of which there may be a million, are no longer needed.
+    aside::begin(move || drop(policy));
+    Ok(Arc::new(plan))
 }
 
 /// Everything that decides about requests.

@@ -5,6 +5,7 @@
 
 pub mod config;
 
+mod aside;
 mod kept;
 mod load;
 mod reload;

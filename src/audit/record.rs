@@ -14,6 +14,7 @@ use crate::policy::{BatchPermit, Denial, Foreseen, InnerPermit, Operation, Permi
 use crate::rewrite::{Counts, FieldCount};
 
 use super::log::Closing;
+use super::pen::Pen;
 use super::queue::{Content, Slot};
 
 /// How a request ended.
@@ -58,7 +59,7 @@ pub enum Duty {
 /// One request. The pipeline writes what it learns; nobody reads it back. Dropping it unclosed records the request
 /// as aborted, so that none is lost.
 #[derive(Debug)]
-pub struct Record(Option<(Box<Draft>, Slot)>);
+pub struct Record(Option<(Box<Draft>, Slot, Arc<Pen>)>);
 
 /// Something that happened beside requests: a policy loaded, a key revoked.
 #[derive(Clone, Debug)]
@@ -138,7 +139,7 @@ pub(super) struct Who {
 }
 
 impl Record {
-    pub(super) fn begin(slot: Slot, id: Uuid, peer: &Peer) -> Self {
+    pub(super) fn begin(slot: Slot, pen: Arc<Pen>, id: Uuid, peer: &Peer) -> Self {
         let draft = Draft {
             id,
             duty: Duty::Refuse,
@@ -168,7 +169,7 @@ impl Record {
             outcome: Outcome::Aborted,
             denial: None,
         };
-        Self(Some((Box::new(draft), slot)))
+        Self(Some((Box::new(draft), slot, pen)))
     }
 
     /// The request as it came in; [`Record::operation`] replaces its path by the one that was judged. A query is
@@ -292,7 +293,7 @@ impl Record {
     /// cut with before it gives out more.
     pub fn ensure_writable(&self) -> Result<(), super::AuditError> {
         match &self.0 {
-            Some((draft, slot)) if draft.duty == Duty::Refuse => slot.ensure_writable(),
+            Some((draft, slot, _)) if draft.duty == Duty::Refuse => slot.ensure_writable(),
             Some(_) => Ok(()),
             None => Err(super::AuditError::Closed),
         }
@@ -305,17 +306,17 @@ impl Record {
     }
 
     fn enqueue(&mut self, wait: bool) -> Closing {
-        let Some((mut draft, slot)) = self.0.take() else {
+        let Some((mut draft, slot, pen)) = self.0.take() else {
             return Closing::at_once(Err(super::AuditError::Closed));
         };
         draft.closed = slot.clock().now();
         draft.duration = slot.clock().monotonic().saturating_sub(draft.began);
         let wait = wait && draft.duty == Duty::Refuse;
-        slot.enqueue(Content::Request(draft), wait)
+        slot.enqueue(Content::Request(draft), wait.then_some(&pen))
     }
 
     fn set(&mut self, set: impl FnOnce(&mut Draft)) {
-        if let Some((draft, _)) = &mut self.0 {
+        if let Some((draft, ..)) = &mut self.0 {
             set(draft);
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::rewrite::condition::Predicate;
 use crate::rewrite::mask::Mask;
 use crate::rewrite::{
     Access, Bounds, Format, Grant, Layout, Path, RecordRule, Records, RewritePlan, RuleId, RuleRef, Selector,
@@ -31,6 +32,8 @@ pub(super) struct Rights {
     pub(super) limits: Arc<[Arc<LimitRule>]>,
     pub(super) rules: Arc<[Arc<str>]>,
     pub(super) roles: Arc<[Arc<str>]>,
+    /// What its conditions and the route's guards read of principal and request.
+    pub(super) reads: Vec<usize>,
 }
 
 /// Releases a record before a write.
@@ -104,7 +107,20 @@ pub(super) fn assemble_in(
             .filter_map(|id| tables.roles.get(*id as usize))
             .map(|role| role.name.clone())
             .collect(),
+        reads: reads_of(
+            all.iter()
+                .filter_map(|id| tables.permissions.get(*id as usize)?.when.as_ref())
+                .chain(route.guards.iter().filter_map(|guard| Some(&tables.guards.get(*guard)?.require))),
+        ),
     })
+}
+
+/// What conditions read of principal and request: sorted, each once.
+pub(super) fn reads_of<'p>(conditions: impl Iterator<Item = &'p Arc<Predicate>>) -> Vec<usize> {
+    let mut reads: Vec<usize> = conditions.flat_map(|condition| condition.reads()).copied().collect();
+    reads.sort_unstable();
+    reads.dedup();
+    reads
 }
 
 /// A resource of the route's records, and the permissions on it.

@@ -161,7 +161,7 @@ impl Plan {
             roles: items.first().map(|item| item.permit.roles.clone()).unwrap_or_default(),
             rewrite: Arc::new(rewrite),
             columns: None,
-            params: Arc::default(),
+            params: crate::rewrite::condition::Params::default(),
             write: None,
             query: Arc::new(QueryRule::default()),
             pre_read: None,

@@ -42,7 +42,7 @@ pub use permit::{
     LimitUnit, Meaning, OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts,
     UneditableRule, WriteRule,
 };
-pub use plan::{PUBLIC_REQUESTS, Plan};
+pub use plan::{PUBLIC_REQUESTS, Plan, Seen};
 pub use shadow::{
     Asks, Decided, Difference, FieldChange, Foreseen, RecordsChange, ShadowEffect, ShadowOf, Treatment,
 };

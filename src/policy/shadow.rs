@@ -256,13 +256,17 @@ impl Plan {
             ShadowOf::Rules => View::Shadow,
             ShadowOf::Policy => View::Live,
         };
+        let seen = match self.see(head) {
+            Ok(seen) => seen,
+            Err(denial) => return Some(Err(denial)),
+        };
         if of == ShadowOf::Policy
-            && ((body.is_none() && self.needs_body(head))
-                || (recalled.is_none() && self.recall(head).is_some()))
+            && ((body.is_none() && self.judges_body(&seen))
+                || (recalled.is_none() && self.recall(head, &seen).is_some()))
         {
             return None;
         }
-        let operation = match self.operation_recalling(head, body.cloned(), recalled) {
+        let operation = match self.operation_of(head, seen, body.cloned(), recalled) {
             Ok(operation) => operation,
             Err(denial) => return Some(Err(denial)),
         };

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -232,11 +232,11 @@ impl Manner {
         let mut peer = Peer { addr, announced, listener, tls, server_name: None, certificate: None };
         let Some(config) = &self.tls else {
             if !self.http2 {
-                return self.requests(Opened::http1(stream), peer.into(), handler, drain, unframed).await;
+                return self.kept(Opened::http1(stream), peer.into(), handler, drain, unframed).await;
             }
             let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
             match opening.await {
-                Some(Ok(Ok(opened))) => self.requests(opened, peer.into(), handler, drain, unframed).await,
+                Some(Ok(Ok(opened))) => self.kept(opened, peer.into(), handler, drain, unframed).await,
                 Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
                 Some(Err(_)) => {
                     handler.refused(Refusal::HeadTime);
@@ -254,7 +254,7 @@ impl Manner {
                 peer.server_name = session.server_name().map(Into::into);
                 let http2 = session.alpn_protocol() == Some(ALPN_HTTP2);
                 let opened = if http2 { Opened::http2(stream) } else { Opened::http1(stream) };
-                self.requests(opened, peer.into(), handler, drain, unframed).await;
+                self.kept(opened, peer.into(), handler, drain, unframed).await;
             }
             Ok(Err(error)) => {
                 handler.refused(Refusal::Handshake);
@@ -288,6 +288,23 @@ impl Manner {
         None
     }
 
+    /// The requests of a connection, in memory of its own: one that has not said anything yet does not hold it, and none
+    /// holds what another kind would need.
+    fn kept<'s, I, H>(
+        &'s self,
+        opened: Opened<I>,
+        peer: Arc<Peer>,
+        handler: Arc<H>,
+        drain: CancellationToken,
+        unframed: Arc<AtomicBool>,
+    ) -> Pin<Box<impl Future<Output = ()> + Send + use<'s, I, H>>>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Handler,
+    {
+        Box::pin(self.requests(opened, peer, handler, drain, unframed))
+    }
+
     async fn requests<I, H>(
         &self,
         opened: Opened<I>,
@@ -311,7 +328,8 @@ impl Manner {
                 answers.refused(Refusal::Framing);
             }
             let unframed = (request.version() == Version::HTTP_10).then(|| Arc::clone(&unframed));
-            let answer = Arc::clone(&answers).answer(Arc::clone(&peer), violation, request);
+            // Boxed, for the HTTP library keeps room for it as long as the connection lives.
+            let answer = Box::pin(Arc::clone(&answers).answer(Arc::clone(&peer), violation, request));
             async move { Ok::<_, Infallible>(handed(answer.await, unframed)) }
         });
         let mut connection = pin!(server.serve_connection(TokioIo::new(io), service));

@@ -44,13 +44,14 @@ use hyper::body::Incoming;
 use uuid::Uuid;
 
 use crate::audit::AuditLog;
-use crate::base::{Clock, Seal, fresh_id};
+use crate::base::{Clock, fresh_id};
 use crate::grants::Memory;
 use crate::identity::{Identity, Peer, Principal};
 use crate::limits::{Caller, Limits, Ticket};
-use crate::policy::{Decided, Permit, Plan};
+use crate::policy::{Decided, Permit, Plan, Seen};
 use crate::request::{self, Applied, BoxError, Refused, RequestBounds, UpstreamRequest, View};
 use crate::response::{self, ClientFacts, Rewritten, Unscreenable};
+use crate::store::Seal;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::{UpstreamResponse, Upstreams};
 
@@ -158,15 +159,17 @@ impl Gateway {
             return Err(denial.into());
         }
 
-        let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
-        let recalled = match (at.plan.recall(&head), &principal) {
+        // Who it is from has left the head, so it is read anew.
+        let seen = at.plan.see(&head)?;
+        let (judged, body) = at.gather(&head, &seen, body, principal.is_none()).await?;
+        let recalled = match (at.plan.recall(&head, &seen), &principal) {
             (Some(recall), Some(principal)) => {
                 self.memory.recall(principal, &recall, at.plan.version()).await?
             }
             _ => None,
         };
         let (body_read, recalled_now, now) = (judged.clone(), recalled.as_ref(), self.clock.now());
-        let operation = at.plan.operation_recalling(&head, judged, recalled_now);
+        let operation = at.plan.operation_of(&head, seen, judged, recalled_now);
         let permit = operation.and_then(|operation| match &principal {
             Some(principal) => at.plan.decide(principal, operation, now),
             None => at.plan.pass(operation, now),
@@ -355,10 +358,11 @@ impl Snapshot {
     async fn gather(
         &self,
         head: &Parts,
+        seen: &Seen,
         body: Arriving,
         public: bool,
     ) -> Result<(Option<Bytes>, Either<Arriving, Empty<Bytes>>), Reject> {
-        if !self.plan.needs_body(head) {
+        if !self.plan.judges_body(seen) {
             let body = if public { self.passing(body)? } else { body };
             return Ok((None, Either::Left(body)));
         }

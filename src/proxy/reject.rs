@@ -125,19 +125,23 @@ impl Reject {
 
     /// The shape of the api, where the refusal itself knows it: the body was needed to find the route.
     pub(super) fn shape(&self) -> Option<&DenialShape> {
-        match self {
-            Self::Denied(denial) => denial.shape.as_deref(),
-            Self::Framing(_)
-            | Self::Unauthenticated(_)
-            | Self::Limited(_)
-            | Self::Refused(_)
-            | Self::Slow
-            | Self::NotReleased
-            | Self::Lapsed(_)
-            | Self::Upstream(_)
-            | Self::Unscreenable(_)
-            | Self::Memory(_)
-            | Self::Audit(_) => None,
+        self.denied()?.shape.as_deref()
+    }
+
+    /// The policy's no, if it is one.
+    fn denied(&self) -> Option<&Denial> {
+        if let Self::Denied(denial) = self { Some(denial) } else { None }
+    }
+
+    /// What stronger authentication would help.
+    fn step_up(&self) -> Option<&str> {
+        match self.denied()?.reason.innermost() {
+            DenialReason::Guard { step_up, .. } => step_up.as_deref(),
+            DenialReason::Target(_)
+            | DenialReason::NoRoute
+            | DenialReason::Asked { .. }
+            | DenialReason::NoPermission { .. }
+            | DenialReason::Item { .. } => None,
         }
     }
 
@@ -232,36 +236,18 @@ impl Reject {
 
     /// RFC 9110 section 11.6.1; RFC 9470 section 3 for a step-up.
     fn challenges(&self) -> Vec<HeaderValue> {
+        if let Some(acr) = self.step_up() {
+            let acr: String = acr.chars().filter(|c| !matches!(c, '"' | '\\')).collect();
+            let text = format!(
+                "Bearer realm=\"fieldgate\", error=\"insufficient_user_authentication\", acr_values=\"{acr}\""
+            );
+            return HeaderValue::try_from(text).into_iter().collect();
+        }
         match self {
             Self::Unauthenticated(error) if self.status() == StatusCode::UNAUTHORIZED => {
                 error.challenges().map(HeaderValue::from_static).collect()
             }
-            Self::Denied(denial) => match denial.reason.innermost() {
-                DenialReason::Guard { step_up: Some(acr), .. } => {
-                    let acr: String = acr.chars().filter(|c| !matches!(c, '"' | '\\')).collect();
-                    let text = format!(
-                        "Bearer realm=\"fieldgate\", error=\"insufficient_user_authentication\", acr_values=\"{acr}\""
-                    );
-                    HeaderValue::try_from(text).into_iter().collect()
-                }
-                DenialReason::Guard { step_up: None, .. }
-                | DenialReason::Target(_)
-                | DenialReason::NoRoute
-                | DenialReason::Asked { .. }
-                | DenialReason::NoPermission { .. }
-                | DenialReason::Item { .. } => Vec::new(),
-            },
-            Self::Unauthenticated(_)
-            | Self::Framing(_)
-            | Self::Limited(_)
-            | Self::Refused(_)
-            | Self::Slow
-            | Self::NotReleased
-            | Self::Lapsed(_)
-            | Self::Upstream(_)
-            | Self::Unscreenable(_)
-            | Self::Memory(_)
-            | Self::Audit(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 

@@ -223,7 +223,7 @@ impl Carry {
     /// Writes the record of a whole answer.
     async fn finish(&mut self) -> Result<(), AuditError> {
         let Some(mut account) = self.account.take() else { return Err(AuditError::Closed) };
-        account.counts(self.body.counts());
+        account.counts(self.body.take_counts());
         account.used(&self.ticket.remaining());
         match account.complete() {
             Some(closing) => closing.await.map(drop),
@@ -247,7 +247,7 @@ impl Carry {
 
     fn cut(&mut self, why: &Unfinished) {
         let Some(mut account) = self.account.take() else { return };
-        account.counts(self.body.counts());
+        account.counts(self.body.take_counts());
         account.used(&self.ticket.remaining());
         match why {
             Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
@@ -276,7 +276,7 @@ impl Carry {
 impl Drop for Carry {
     fn drop(&mut self) {
         if let Some(account) = &mut self.account {
-            account.counts(self.body.counts());
+            account.counts(self.body.take_counts());
             account.used(&self.ticket.remaining());
         }
     }

@@ -15,9 +15,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, request};
 use sha2::{Digest, Sha256};
 
-use crate::base::Seal;
 use crate::identity::Principal;
 use crate::policy::Permit;
+use crate::store::Seal;
 
 use super::Refused;
 

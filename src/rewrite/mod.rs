@@ -29,6 +29,7 @@ mod sse;
 pub use automaton::TooLarge;
 pub use batch::{Batch, BatchItem, Neutral};
 pub use counts::{Counts, FieldCount, Share};
+pub(crate) use csv::rows as csv_rows;
 pub use output::{Output, Pieces};
 pub use path::{Path, PathError, Step};
 pub use plan::{

@@ -16,6 +16,8 @@ use super::sse::SseEngine;
 pub struct Rewriter {
     engine: Engine,
     cut: Option<Cut>,
+    /// The named counts are up to date, and nothing is taken any more.
+    settled: bool,
 }
 
 /// The engine for the plan's format.
@@ -33,10 +35,11 @@ impl Rewriter {
     /// Starts an answer. `params` are the values for the plan's conditions.
     pub fn new(plan: Arc<RewritePlan>, params: Params) -> Self {
         if let Some(batch) = &plan.batch {
-            return Self { engine: Engine::Batch(Box::new(BatchEngine::new(Arc::clone(batch)))), cut: None };
+            let engine = BatchEngine::new(Arc::clone(batch));
+            return Self { engine: Engine::Batch(Box::new(engine)), cut: None, settled: false };
         }
         let Ok(compiled) = plan.compiled() else {
-            return Self { engine: Engine::Refused(Counts::default()), cut: None };
+            return Self { engine: Engine::Refused(Counts::default()), cut: None, settled: false };
         };
         let framing = match &plan.format {
             Format::Json => Framing::Document,
@@ -47,16 +50,22 @@ impl Rewriter {
                 return Self {
                     engine: Engine::Csv(Box::new(CsvEngine::new(plan, compiled, params, csv))),
                     cut: None,
+                    settled: false,
                 };
             }
             Format::Sse => {
                 return Self {
                     engine: Engine::Sse(Box::new(SseEngine::new(plan, compiled, params))),
                     cut: None,
+                    settled: false,
                 };
             }
         };
-        Self { engine: Engine::Json(Box::new(Machine::new(plan, compiled, params, framing))), cut: None }
+        Self {
+            engine: Engine::Json(Box::new(Machine::new(plan, compiled, params, framing))),
+            cut: None,
+            settled: false,
+        }
     }
 
     /// Takes the next chunk and writes what is decided. After an error nothing more is taken; what was written
@@ -89,6 +98,7 @@ impl Rewriter {
         };
         let result = self.remember(result);
         self.settle();
+        self.settled = true;
         result
     }
 
@@ -101,6 +111,20 @@ impl Rewriter {
             Engine::Sse(engine) => &engine.tally.counts,
             Engine::Batch(engine) => &engine.counts,
             Engine::Refused(counts) => counts,
+        }
+    }
+
+    /// All of them up to date, taken: nothing is counted afterwards.
+    pub fn take_counts(&mut self) -> Counts {
+        if !self.settled {
+            self.settle();
+        }
+        match &mut self.engine {
+            Engine::Json(machine) => std::mem::take(&mut machine.tally.counts),
+            Engine::Csv(engine) => std::mem::take(&mut engine.tally.counts),
+            Engine::Sse(engine) => std::mem::take(&mut engine.tally.counts),
+            Engine::Batch(engine) => std::mem::take(&mut engine.counts),
+            Engine::Refused(counts) => std::mem::take(counts),
         }
     }
 
@@ -120,6 +144,7 @@ impl Rewriter {
         if let Err(cut) = &result {
             self.cut = Some(cut.clone());
             self.settle();
+            self.settled = true;
         }
         result
     }

@@ -21,6 +21,8 @@ mod depth;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod explaining;
+#[cfg(test)]
 mod formats;
 #[cfg(test)]
 mod framing;

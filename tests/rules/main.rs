@@ -12,7 +12,9 @@
 mod answers;
 mod batches;
 mod combination;
+mod commands;
 mod dice;
+mod example;
 mod fine_print;
 mod invented;
 mod language;

@@ -270,6 +270,10 @@ impl Medium for Faulty {
         self.inner.append(lines)
     }
 
+    fn repair(&mut self) -> io::Result<()> {
+        self.inner.repair()
+    }
+
     fn begin_segment(&mut self, first: &[u8]) -> io::Result<()> {
         if self.faults.rotate.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());

@@ -218,7 +218,7 @@ async fn the_longest_record_stays_below_the_longest_line() {
             grants: many.iter().cloned().collect(),
             ..counts()
         });
-        if let Some((draft, _)) = &mut record.0 {
+        if let Some((draft, ..)) = &mut record.0 {
             draft.roles.clone_from(&many);
             draft.rules.clone_from(&many);
             draft.operations = many.iter().map(|text| (&**text).into()).collect();

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::Diagnostic;
-use crate::rewrite::condition::{ParamTable, Predicate};
+use crate::rewrite::condition::{ParamTable, Params, Predicate};
 use crate::rewrite::{Path, PathError};
 
 use super::keys::MaskKeys;
@@ -128,7 +128,7 @@ impl Compiler<'_> {
     fn compile_condition(&mut self, word: &Word) -> Option<Arc<Predicate>> {
         match Predicate::compile(&word.text, &mut self.params) {
             Ok(predicate) => {
-                let never = || (!predicate.could_be_met(&[])).then_some(false);
+                let never = || (!predicate.could_be_met(&Params::default())).then_some(false);
                 if let Some(always) = predicate.constant().or_else(never) {
                     self.tables.constants.insert(word.text.clone(), always);
                 }

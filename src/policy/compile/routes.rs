@@ -344,6 +344,14 @@ impl Compiler<'_> {
             return None;
         }
         let path = if word.text.starts_with('$') { self.jsonpath(word)? } else { Path::name(&word.text) };
+        if !word.text.starts_with(['$', '@']) && word.text.contains('.') {
+            self.warn(
+                "dotted-member",
+                format!("`{}` is a member of the root with a dot in its name", word.text),
+                Some(format!("a member of a member is written `$.{}`", word.text)),
+                word.mark,
+            );
+        }
         let over = records.is_some_and(|records| {
             let list = records.steps().strip_suffix(&[crate::rewrite::Step::Elements]);
             let root = Path(list.unwrap_or(records.steps()).to_vec());

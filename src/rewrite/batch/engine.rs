@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::condition::Params;
 use super::super::counts::{Counts, Share};
 use super::super::output::Output;
 use super::super::plan::{Bounds, Cut, CutReason, Format, Layout, Records, RewritePlan};
@@ -108,7 +109,7 @@ impl BatchEngine {
         let answered = vec![false; batch.items.len()];
         Self {
             batch,
-            grammar: Box::new(Rewriter::new(nothing, Arc::default())),
+            grammar: Box::new(Rewriter::new(nothing, Params::default())),
             counts: Counts::default(),
             place: Place::Start,
             step: Step::Between,

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::super::condition::Params;
 use super::super::counts::Share;
 use super::super::path::Path;
 use super::super::plan::{
@@ -38,7 +39,7 @@ fn item(id: Option<&str>, single: bool, shown: &[&str]) -> BatchItem {
     };
     BatchItem {
         plan: Arc::new(RewritePlan::new(Format::Json, layout, rules(shown), Bounds::default())),
-        params: Arc::default(),
+        params: Params::default(),
         id: id.map(Box::from),
         single,
         absence: single,
@@ -59,7 +60,7 @@ fn batch(items: Vec<BatchItem>) -> Batch {
 }
 
 fn fed(batch: &Batch, text: &str, piece: usize) -> (String, Result<(), Cut>, Counts) {
-    let mut rewriter = Rewriter::new(Arc::new(RewritePlan::of_batch(batch.clone())), Arc::default());
+    let mut rewriter = Rewriter::new(Arc::new(RewritePlan::of_batch(batch.clone())), Params::default());
     let mut out = Vec::new();
     let mut pieces = text.as_bytes().chunks(piece);
     let result =
@@ -239,7 +240,7 @@ fn what_is_held_is_bounded_and_what_need_not_be_streams() {
     let late = format!(r#"{{"list":[{{"body":{{"rows":[{rows}]}},"status":200}}]}}"#);
     assert_eq!(fed(&one, &late, 64).1.unwrap_err().reason, CutReason::Record);
     let early = format!(r#"{{"list":[{{"status":200,"body":{{"rows":[{rows}]}}}}]}}"#);
-    let mut rewriter = Rewriter::new(Arc::new(RewritePlan::of_batch(one)), Arc::default());
+    let mut rewriter = Rewriter::new(Arc::new(RewritePlan::of_batch(one)), Params::default());
     let mut out = Vec::new();
     rewriter.push(&early.as_bytes()[..early.len() / 2], &mut out).unwrap();
     assert!(out.len() > early.len() / 3, "{}", out.len());

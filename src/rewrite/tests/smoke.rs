@@ -69,7 +69,7 @@ fn conditions_decide_each_record_wherever_their_member_stands() {
     let mine = grant_if("record.owner == principal.id", &mut params, show(&["id", "phone"]));
     let rules = vec![rule("c", vec![mine, grant_if("record.open", &mut params, show(&["id"]))])];
     let plan = plan(Format::Json, many("$.d[*]"), rules);
-    let values = vec![Some(Value::Text("u1".into()))].into();
+    let values = [Some(Value::Text("u1".into()))].into_iter().collect();
     let input = r#"{"d":[{"id":1,"phone":"a","owner":"u1"},{"id":2,"phone":"b","owner":"u2"},
         {"id":3,"phone":"c","open":true},{"id":4,"owner":"u1","phone":"d","owner":"u1"},{"id":5,"owner":"u\u0031"}]}"#;
     let given = rewrite(&plan, &values, input);

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroize;
 
-use super::Secret;
+use crate::base::Secret;
 
 /// Seals and opens.
 pub struct Seal {
