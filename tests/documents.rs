@@ -99,6 +99,34 @@ fn the_fail_closed_page_names_every_threat_and_only_tests_that_exist() {
     }
 }
 
+/// Every threat of the wire has tests, and what the page points to exists.
+#[test]
+fn the_threats_page_names_every_threat_of_the_wire_and_only_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/threats.md")).unwrap();
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| threats"))
+        .map(|line| line.trim_matches('|').split(" | ").collect())
+        .collect();
+    let threats: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split_whitespace()).collect();
+    for (group, last) in [("S", 17), ("P", 17), ("R", 29), ("I", 24)] {
+        for number in 1..=last {
+            let threat = format!("{group}{number:02}");
+            assert!(threats.contains(threat.as_str()), "{threat} is missing");
+        }
+    }
+    let name = Regex::new("`([a-z][a-z0-9_]{9,})`").unwrap();
+    let code = sources(&["tests/it"]);
+    for row in &rows {
+        let tests: Vec<&str> =
+            name.captures_iter(row.last().unwrap()).map(|found| found.get(1).unwrap().as_str()).collect();
+        assert!(!tests.is_empty(), "{row:?} names no test");
+        for test in tests {
+            assert!(code.contains(&format!("async fn {test}(")), "`{test}` is no test of a running gateway");
+        }
+    }
+}
+
 /// All Rust code under some folders.
 fn sources(folders: &[&str]) -> String {
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();

@@ -9,9 +9,9 @@ use crate::identity::{Authorities, AuthoritySet, Identity};
 use crate::policy::source::Word;
 use crate::policy::syntax::Binding;
 use crate::policy::{Loaded, MaskKeys, PUBLIC_REQUESTS, Plan, Purpose};
-use crate::proxy::Snapshot;
+use crate::proxy::{Snapshot, Tokens};
 use crate::rewrite::mask::Keys;
-use crate::store::Store;
+use crate::store::{Seal, SealError, Store};
 use crate::telemetry::{Metrics, Vocabulary};
 use crate::upstream::{Credentials, Login, OAuth2, TokenSource, UpstreamConfig, Upstreams};
 
@@ -19,6 +19,7 @@ use super::aside;
 use super::config::{
     ApiConfig, Config, CredentialConfig, IdentityConfig, ListenerConfig, SecretSource, SourceConfig,
 };
+use super::kept;
 
 /// A configuration and its policy, for looking at: nothing is opened, no secret is needed.
 pub struct Checked {
@@ -180,11 +181,12 @@ fn fit(config: &Config, plan: &Plan, report: &mut Report) {
 /// Sets up the upstreams of a configuration.
 pub(super) fn upstreams(
     apis: &[ApiConfig],
+    seal: &Arc<Seal>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<Upstreams, Report> {
     let mut report = Report::default();
-    let configs: Vec<UpstreamConfig> = apis.iter().map(|api| upstream(api, &mut report)).collect();
+    let configs: Vec<UpstreamConfig> = apis.iter().map(|api| upstream(api, seal, &mut report)).collect();
     if report.has_errors() {
         return Err(report);
     }
@@ -197,7 +199,7 @@ pub(super) fn upstreams(
     })
 }
 
-fn upstream(api: &ApiConfig, report: &mut Report) -> UpstreamConfig {
+fn upstream(api: &ApiConfig, seal: &Arc<Seal>, report: &mut Report) -> UpstreamConfig {
     // A secret that is not there now is a mistake now, not when the first caller comes.
     let mut secret = |source: &SecretSource| {
         if let Err(missing) = source.read() {
@@ -216,6 +218,10 @@ fn upstream(api: &ApiConfig, report: &mut Report) -> UpstreamConfig {
                     client_id: Arc::clone(&config.client_id),
                     client_secret: secret(&config.client_secret),
                     refresh_token: config.refresh_token.as_ref().map(&mut secret),
+                    keeper: config.refresh_state.clone().map(|path| {
+                        let url = config.token_url.to_string();
+                        kept::keeper(path, seal, &api.name, &url, &config.client_id)
+                    }),
                     scopes: config.scopes.clone(),
                     parameters: config.parameters.clone(),
                     trust: config.trust.clone(),
@@ -334,18 +340,53 @@ pub(super) fn snapshot(
     config: Config,
     (plan, shadow): (Arc<Plan>, Option<Arc<Plan>>),
     store: &Store,
+    seal: Option<Arc<Seal>>,
     authorities: &Arc<Authorities>,
     metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Snapshot, Report> {
+    let public_urls = config
+        .listeners
+        .iter()
+        .filter_map(|listener| Some((Arc::clone(&listener.name), listener.public_url.clone()?)));
+    let public_urls = public_urls.collect();
+    let tokens = tokens(&config, seal)?;
     Ok(Snapshot {
         plan,
         shadow,
-        upstreams: upstreams(&config.apis, clock, metrics)?,
+        public_urls,
+        upstreams: upstreams(&config.apis, &tokens.seal, clock, metrics)?,
+        tokens: Arc::new(tokens),
         identity: Arc::new(identity(&config.identity, &config.apis, store, authorities, metrics, clock)?),
         bounds: config.bounds.request,
         body_time: config.bounds.body_time,
     })
+}
+
+/// What callers are given to bring back. `random` is the key in use where the configuration names none.
+fn tokens(config: &Config, random: Option<Arc<Seal>>) -> Result<Tokens, Report> {
+    let refused = |diagnostic: Diagnostic| {
+        let mut report = Report::default();
+        report.push(diagnostic);
+        report
+    };
+    let unfit = |error: SealError| Diagnostic::error("wrong-key", error.to_string());
+    let seal = match (&config.sealing, random) {
+        (None, Some(random)) => random,
+        (None, None) => Arc::new(Seal::random().map_err(|error| refused(unfit(error)))?),
+        (Some(sealing), _) => {
+            let key = sealing.key.read().map_err(|found| refused(*found))?;
+            let previous = sealing.previous_key.as_ref().map(SecretSource::read).transpose();
+            let previous = previous.map_err(|found| refused(*found))?;
+            let wrong = |error| {
+                let help = "take at least 32 random bytes, such as `openssl rand -base64 32` prints";
+                refused(unfit(error).help(help).at(sealing.key.place.clone()))
+            };
+            Arc::new(Seal::new(&key, previous.as_ref()).map_err(wrong)?)
+        }
+    };
+    let withheld = config.apis.iter().filter(|api| api.withhold_etags);
+    Ok(Tokens { seal, withheld: withheld.map(|api| Arc::clone(&api.name)).collect() })
 }
 
 /// The names that may become labels of metrics.

@@ -6,6 +6,7 @@
 pub mod config;
 
 mod aside;
+mod kept;
 mod load;
 mod reload;
 mod sockets;
@@ -27,7 +28,7 @@ use crate::base::{Clock, Diagnostic, Place, Report, Secret};
 use crate::grants::Memory;
 use crate::identity::Authorities;
 use crate::limits::{self, Limits, Notice};
-use crate::proxy::{Certificate, ConnectionBounds, Gateway, Life, Listener};
+use crate::proxy::{Announcers, Certificate, ConnectionBounds, Gateway, Life, Listener};
 use crate::store::{self, Location, Store};
 use crate::telemetry::{AccessFormat, AccessLog, LineLog, Metrics, Target};
 
@@ -70,14 +71,8 @@ impl App {
         let bound = Bound::of(&config, &certificates, sockets).await?;
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let limits = open_limits(&store, &clock, &metrics).await?;
-        let snapshot = load::snapshot(
-            config,
-            (plan, reload::shadow_of(&shadow)),
-            &store,
-            &authorities,
-            &metrics,
-            &clock,
-        )?;
+        let plans = (plan, reload::shadow_of(&shadow));
+        let snapshot = load::snapshot(config, plans, &store, None, &authorities, &metrics, &clock)?;
         let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -182,9 +177,10 @@ impl Bound {
         for (listener, certificate) in config.listeners.iter().zip(certificates) {
             let tls = certificate.as_ref().map(|certificate| certificate.server_config(listener.http2));
             let bounds = config.bounds.connection.clone();
-            let name = Arc::clone(&listener.name);
-            let handed = sockets.take(listener.address);
-            match Listener::bind(name, listener.address, handed, tls, listener.http2, bounds).await {
+            let (name, at) = (Arc::clone(&listener.name), listener.address);
+            let announcers = listener.announcers.clone();
+            let handed = sockets.take(at);
+            match Listener::bind(name, at, handed, tls, listener.http2, announcers, bounds).await {
                 Ok(socket) => {
                     bound.note(&listener.name, &socket);
                     bound.callers.push(socket);
@@ -196,7 +192,8 @@ impl Bound {
             let (name, bounds) =
                 (Arc::<str>::from("admin"), ConnectionBounds { connections: 64, ..Default::default() });
             let handed = sockets.take(admin.address);
-            match Listener::bind(Arc::clone(&name), admin.address, handed, None, false, bounds).await {
+            let (at, nobody) = (admin.address, Announcers::default());
+            match Listener::bind(Arc::clone(&name), at, handed, None, false, nobody, bounds).await {
                 Ok(socket) => {
                     bound.note(&name, &socket);
                     bound.operators = Some(socket);

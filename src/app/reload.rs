@@ -58,7 +58,9 @@ impl Said {
         let listeners: Vec<_> = config
             .listeners
             .iter()
-            .map(|listener| (&listener.name, listener.address, &listener.tls, listener.http2))
+            .map(|listener| {
+                (&listener.name, listener.address, &listener.tls, listener.http2, &listener.announcers)
+            })
             .collect();
         let admin = config.admin.as_ref().map(|admin| admin.address);
         let audit =
@@ -162,6 +164,8 @@ impl Reloader {
 
     async fn exchange(&self, why: Why) -> Result<(), Report> {
         let file = self.config.clone();
+        // Read first: what is written meanwhile has not been taken, and is not taken for that.
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
         // Requests go on meanwhile: nothing that takes long is done on the threads that serve them.
         let prepared = aside::aside(move || load::prepare(&file)).await;
         let load::Prepared { config, plan, shadow, vocabulary, warnings } =
@@ -170,7 +174,7 @@ impl Reloader {
                 report.push(Diagnostic::error("reload", "reading the policy was broken off"));
                 Err(report)
             })?;
-        let said = Said::by(&config);
+        let said = Said { text, ..Said::by(&config) };
         let (same_text, same_fixed) = {
             let before = self.said.lock().unwrap_or_else(PoisonError::into_inner);
             (before.text == said.text && why == Why::Changed, before.fixed == said.fixed)
@@ -197,12 +201,15 @@ impl Reloader {
                 upstreams: current.upstreams.clone(),
                 bounds: current.bounds.clone(),
                 body_time: current.body_time,
+                tokens: Arc::clone(&current.tokens),
+                public_urls: current.public_urls.clone(),
             }
         } else {
             let Gateway { metrics, clock, .. } = &*self.gateway;
             let authorities = load::authorities(&config.identity)?;
-            let snapshot =
-                load::snapshot(config, (plan, shadow), &self.store, &self.tls.authorities, metrics, clock)?;
+            let (store, trusted) = (&self.store, &self.tls.authorities);
+            let seal = Some(&current.tokens.seal).filter(|seal| !seal.is_lasting()).cloned();
+            let snapshot = load::snapshot(config, (plan, shadow), store, seal, trusted, metrics, clock)?;
             self.tls.authorities.replace(authorities);
             snapshot
         };

@@ -28,6 +28,9 @@ impl Draft {
         if let Some(action) = route.and_then(|route| route.action.as_ref()) {
             o.clean("action", action.name(), NAME_CAP);
         }
+        if let Some(client) = self.announced {
+            o.shown("announced", client);
+        }
         maybe(o, "api", route.map(|route| &*route.api), NAME_CAP);
         o.number("bytes_received", self.received_bytes);
         o.number("bytes_sent", self.sent_bytes);

@@ -109,8 +109,10 @@ pub(super) fn write_lines(path: &Path, lines: &[String]) {
 pub(super) fn peer() -> Peer {
     Peer {
         addr: SocketAddr::from(([10, 0, 0, 7], 40123)),
+        announced: None,
         listener: "main".into(),
         tls: true,
+        server_name: None,
         certificate: None,
     }
 }

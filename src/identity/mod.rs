@@ -204,7 +204,7 @@ impl Identity {
         method: &mut &'static str,
     ) -> Result<(Principal, Option<Presented>), Unauthenticated> {
         let connected = peer.addr.ip().to_canonical();
-        let ip = forwarded::client_ip(connected, &self.config.trusted_proxies, &head.headers)?;
+        let ip = forwarded::client_ip(peer.caller(), &self.config.trusted_proxies, &head.headers)?;
         let certified = self.certified(peer).inspect_err(|_| *method = Method::Certificate.name())?;
         let shown = certified.as_ref().and_then(|found| {
             let subject = found.subject.as_ref()?;
@@ -242,7 +242,7 @@ impl Identity {
 
     /// The address of a caller who need not be anybody; that of a trusted proxy is replaced by what it says.
     pub fn address(&self, peer: &Peer, head: &Parts) -> Result<IpAddr, Refusal> {
-        forwarded::client_ip(peer.addr.ip().to_canonical(), &self.config.trusted_proxies, &head.headers)
+        forwarded::client_ip(peer.caller(), &self.config.trusted_proxies, &head.headers)
             .map_err(|why| Refusal { why, method: "none", passwords: self.passwords.is_some() })
     }
 

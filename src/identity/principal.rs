@@ -10,14 +10,25 @@ use super::certificate::PeerCertificate;
 /// The other end of a connection, as the listener saw it.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Address of the caller.
+    /// Who is connected.
     pub addr: SocketAddr,
+    /// For whom it says to be connected, where it is a balancer that is listed for that (PROXY protocol).
+    pub announced: Option<SocketAddr>,
     /// Name of the listener it came in by.
     pub listener: Arc<str>,
     /// Whether the connection is TLS.
     pub tls: bool,
+    /// The host that the TLS handshake named.
+    pub server_name: Option<Arc<str>>,
     /// The certificate that the caller showed and has the key of.
     pub certificate: Option<Arc<PeerCertificate>>,
+}
+
+impl Peer {
+    /// Who calls: the announced client, or whoever is connected. A peer is trusted by [`Peer::addr`] only.
+    pub fn caller(&self) -> IpAddr {
+        self.announced.unwrap_or(self.addr).ip().to_canonical()
+    }
 }
 
 /// How a principal was authenticated.

@@ -33,7 +33,14 @@ async fn judged(peer: &str, headers: &[(&str, &str)]) -> Result<Principal, Unaut
     }
     let (mut head, ()) = request.body(()).unwrap().into_parts();
     let addr: SocketAddr = peer.parse().unwrap();
-    let peer = Peer { addr, listener: "main".into(), tls: false, certificate: None };
+    let peer = Peer {
+        addr,
+        announced: None,
+        listener: "main".into(),
+        tls: false,
+        server_name: None,
+        certificate: None,
+    };
     identity().authenticate(&peer, &mut head).await.map_err(|refusal| refusal.why)
 }
 

@@ -77,7 +77,7 @@ impl Account {
                 log: log.clone(),
                 id,
                 time: clock.now(),
-                ip: peer.addr.ip(),
+                ip: peer.caller(),
                 principal: None,
                 method: Method::default(),
                 target: Uri::default(),

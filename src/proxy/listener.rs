@@ -32,6 +32,7 @@ use tracing::{debug, info, warn};
 
 use crate::identity::{Peer, PeerCertificate};
 
+use super::announced::{self, Announcers};
 use super::opening::{Opened, Speaks};
 use super::patience::Patient;
 use super::streams::{Handed, Over, Streams};
@@ -66,6 +67,8 @@ pub trait Handler: Send + Sync + 'static {
 /// Why the listener closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// A balancer did not say for whom it connects.
+    Announcement,
     /// The TLS handshake failed.
     Handshake,
     /// The TLS handshake took too long.
@@ -84,6 +87,7 @@ impl Refusal {
     /// The label value in metrics.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Announcement => "proxy_protocol",
             Self::Handshake => "handshake",
             Self::HandshakeTime => "handshake_time",
             Self::HeadTime => "head_time",
@@ -149,6 +153,7 @@ struct Manner {
     name: Arc<str>,
     tls: Option<Arc<ServerConfig>>,
     http2: bool,
+    announcers: Announcers,
     bounds: ConnectionBounds,
 }
 
@@ -160,13 +165,14 @@ impl Listener {
         bound: Option<std::net::TcpListener>,
         tls: Option<Arc<ServerConfig>>,
         http2: bool,
+        announcers: Announcers,
         bounds: ConnectionBounds,
     ) -> io::Result<Self> {
         let socket = match bound {
             Some(socket) => TcpListener::from_std(socket)?,
             None => TcpListener::bind(address).await?,
         };
-        Ok(Self { socket, manner: Arc::new(Manner { name, tls, http2, bounds }) })
+        Ok(Self { socket, manner: Arc::new(Manner { name, tls, http2, announcers, bounds }) })
     }
 
     /// The address it is bound to; tells the port where 0 was asked for.
@@ -208,7 +214,7 @@ impl Listener {
 impl Manner {
     async fn connection<H: Handler>(
         &self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         addr: SocketAddr,
         handler: Arc<H>,
         drain: CancellationToken,
@@ -218,10 +224,12 @@ impl Manner {
             debug!(%error, "connection closed while it opened");
             return;
         }
+        let Some(announced) = self.announced(&mut stream, addr, &*handler, &drain).await else { return };
         let stream = Patient::new(stream, self.bounds.write);
         let unframed = stream.unframed();
-        let peer =
-            Peer { addr, listener: Arc::clone(&self.name), tls: self.tls.is_some(), certificate: None };
+        let tls = self.tls.is_some();
+        let listener = Arc::clone(&self.name);
+        let peer = Peer { addr, announced, listener, tls, server_name: None, certificate: None };
         if let Some(config) = &self.tls {
             let acceptor = TlsAcceptor::from(Arc::clone(config));
             // Boxed, so that connections without TLS have no room for it.
@@ -256,6 +264,7 @@ impl Manner {
             Ok(Ok(stream)) => {
                 let session = stream.get_ref().1;
                 peer.certificate = session.peer_certificates().and_then(PeerCertificate::new);
+                peer.server_name = session.server_name().map(Into::into);
                 let http2 = session.alpn_protocol() == Some(ALPN_HTTP2);
                 let opened = if http2 { Opened::http2(stream) } else { Opened::http1(stream) };
                 self.kept(opened, peer.into(), handler, drain, unframed).await;
@@ -269,6 +278,27 @@ impl Manner {
                 debug!(listener = %self.name, "tls handshake timed out");
             }
         }
+    }
+
+    /// For whom a peer connects; `None` closes the connection.
+    async fn announced<H: Handler>(
+        &self,
+        stream: &mut TcpStream,
+        addr: SocketAddr,
+        handler: &H,
+        drain: &CancellationToken,
+    ) -> Option<Option<SocketAddr>> {
+        if !self.announcers.include(addr) {
+            return Some(None);
+        }
+        let reading = timeout(self.bounds.handshake, announced::read(stream));
+        match drain.run_until_cancelled(reading).await? {
+            Ok(Ok(client)) => return Some(client),
+            Ok(Err(error)) => debug!(listener = %self.name, %error, "connection closed"),
+            Err(_) => debug!(listener = %self.name, "no header of the proxy protocol in time"),
+        }
+        handler.refused(Refusal::Announcement);
+        None
     }
 
     /// The requests of a connection, in memory of its own: one that has not said anything yet does not hold it, and none

@@ -15,6 +15,7 @@
 //! upstream; one snapshot of policy, identity and upstreams serves a request from beginning to end.
 
 mod account;
+mod announced;
 mod arriving;
 mod listener;
 mod memo;
@@ -28,6 +29,7 @@ mod streams;
 mod strictness;
 mod tls;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,11 +46,12 @@ use uuid::Uuid;
 use crate::audit::AuditLog;
 use crate::base::{Clock, fresh_id};
 use crate::grants::Memory;
-use crate::identity::{Identity, Peer};
+use crate::identity::{Identity, Peer, Principal};
 use crate::limits::{Caller, Limits, Ticket};
 use crate::policy::{Decided, Permit, Plan, Seen};
-use crate::request::{self, Applied, BoxError, Refused, RequestBounds, UpstreamRequest};
+use crate::request::{self, Applied, BoxError, Refused, RequestBounds, UpstreamRequest, View};
 use crate::response::{self, ClientFacts, Rewritten, Unscreenable};
+use crate::store::Seal;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::{UpstreamResponse, Upstreams};
 
@@ -57,6 +60,7 @@ use arriving::Arriving;
 use memo::Memo;
 use standing::{Standing, Under};
 
+pub use announced::Announcers;
 pub use listener::{ConnectionBounds, Handler, Life, Listener, Refusal};
 pub use reject::Reject;
 pub use standing::Lapsed;
@@ -78,6 +82,18 @@ pub struct Snapshot {
     pub bounds: RequestBounds,
     /// How long a request body may take to arrive.
     pub body_time: Duration,
+    /// What callers are given to bring back.
+    pub tokens: Arc<Tokens>,
+    /// What callers know listeners by, where that is not what they connect to.
+    pub public_urls: BTreeMap<Arc<str>, Box<str>>,
+}
+
+/// What callers are given to bring back.
+pub struct Tokens {
+    /// Seals it.
+    pub seal: Arc<Seal>,
+    /// The apis whose entity tags are withheld instead.
+    pub withheld: BTreeSet<Arc<str>>,
 }
 
 /// The gateway.
@@ -118,7 +134,7 @@ impl Gateway {
         let (mut head, body) = request.into_parts();
         account.request(&head);
         let body = Arriving::new(body, account.received());
-        strictness::admit(&head)?;
+        strictness::admit(&head, peer.server_name.as_deref())?;
 
         let route = at.plan.route(&head);
         if let Ok(Some(route)) = &route {
@@ -181,8 +197,10 @@ impl Gateway {
             None => Caller::anonymous(at.identity.address(peer, &head)?),
         };
         let ticket = self.limits.admit(&caller, &permit).await?;
-        let client = ClientFacts::of(&head, peer.tls);
+        at.tokens.seen(principal.as_ref(), &permit, &mut head);
+        let mut client = at.client(peer, &head);
         let narrowed = self.narrow(at, &permit, Request::from_parts(head, body)).await?;
+        client.conditions = narrowed.conditions().clone();
         account.asks(&narrowed);
         let conditional = narrowed.is_conditional();
         let answer = self.ask(at, &permit, narrowed).await?;
@@ -321,7 +339,23 @@ impl Handler for Gateway {
     }
 }
 
+impl Tokens {
+    /// Notes whose view the request is under, where its api gives validators.
+    fn seen(&self, principal: Option<&Principal>, permit: &Permit, head: &mut Parts) {
+        if let Some(principal) = principal.filter(|_| !self.withheld.contains(&permit.route().api)) {
+            head.extensions.insert(Arc::new(View::of(&self.seal, principal, permit)));
+        }
+    }
+}
+
 impl Snapshot {
+    /// What of a request shapes its answer.
+    fn client(&self, peer: &Peer, head: &Parts) -> ClientFacts {
+        let facts = ClientFacts::of(head, peer.tls);
+        let known = self.public_urls.get(&peer.listener).cloned();
+        ClientFacts { origin: known.or(facts.origin.clone()), ..facts }
+    }
+
     /// Reads the body where the route judges it; the rest of the pipeline then finds it in the operation.
     async fn gather(
         &self,

@@ -297,6 +297,7 @@ fn framing_status(violation: Violation) -> StatusCode {
         Violation::HeadLength => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Violation::Expectation => StatusCode::EXPECTATION_FAILED,
         Violation::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        Violation::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Violation::Tunnel => StatusCode::NOT_IMPLEMENTED,
         Violation::LineEnding
         | Violation::Method

@@ -1,7 +1,9 @@
 //! The narrowed request.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body::Body;
@@ -13,12 +15,13 @@ use crate::rewrite::CutReason;
 use crate::rewrite::codec::{Coding, DecodeBounds, Decoder};
 
 use super::{
-    Applied, BoxError, Outgoing, Refused, RequestBounds, UpstreamRequest, collect, headers, query, write,
+    Applied, BoxError, Outgoing, Refused, RequestBounds, UpstreamRequest, View, collect, headers, query,
+    write,
 };
 
 /// Makes the request that goes upstream. The body is the operation's where the route judged it, otherwise it is
 /// read from `request`. A public route's body passes as it comes. Where the permit has a pre-read, `applied` is what
-/// it gave: without it nothing goes upstream.
+/// it gave: without it nothing goes upstream. A [`View`] among the request's extensions translates its entity tags.
 pub async fn apply<B>(
     permit: &Permit,
     applied: Option<&Applied>,
@@ -36,11 +39,14 @@ where
     let (caller, body) = request.into_parts();
     let operation = permit.operation();
     let public = permit.route().public;
-    let mut narrowed = headers::narrowed(permit, &caller)?;
+    let view = caller.extensions.get::<Arc<View>>();
+    let (mut narrowed, conditions) = headers::narrowed(permit, &caller, view.map(Arc::as_ref))?;
     let tag = applied.and_then(Applied::tag);
     if let Some(tag) = tag {
         headers::only_if(tag, &mut narrowed)?;
     }
+    // Where the caller asked for a version itself, it is told in its own words that there is another.
+    let guarded = tag.is_some() && !caller.headers.contains_key(IF_MATCH);
     let body = if public {
         passing(body)
     } else {
@@ -58,8 +64,9 @@ where
         &Method::HEAD if !public => &Method::GET,
         method => method,
     };
-    let request = made(method, target(operation.path(), &query)?, narrowed, body, presented)?;
-    Ok(if tag.is_some() { request.conditional() } else { request })
+    let target = target(operation.path(), &query)?;
+    let request = made(method, target, narrowed, body, presented).under(conditions);
+    Ok(if guarded { request.conditional() } else { request })
 }
 
 /// The read that has to come before a write under a record condition; its answer goes to `response::judge`.
@@ -67,8 +74,8 @@ pub fn pre_read(permit: &Permit, caller: &Parts) -> Result<Option<UpstreamReques
     let Some(read) = permit.pre_read() else { return Ok(None) };
     let target = read.path_and_query.parse().map_err(|_| Refused::Target)?;
     let headers = headers::own(permit, &read.plan.format);
-    made(&read.method, target, headers, Outgoing::Empty, caller.extensions.get::<Presented>().cloned())
-        .map(Some)
+    let presented = caller.extensions.get::<Presented>().cloned();
+    Ok(Some(made(&read.method, target, headers, Outgoing::Empty, presented)))
 }
 
 pub(super) fn made(
@@ -77,12 +84,12 @@ pub(super) fn made(
     headers: HeaderMap,
     body: Outgoing,
     presented: Option<Presented>,
-) -> Result<UpstreamRequest, Refused> {
+) -> UpstreamRequest {
     let mut request = Request::new(());
     *request.method_mut() = method.clone();
     *request.uri_mut() = target;
     *request.headers_mut() = headers;
-    Ok(UpstreamRequest::new(request.into_parts().0, body, presented))
+    UpstreamRequest::new(request.into_parts().0, body, presented)
 }
 
 pub(super) fn target(path: &str, query: &str) -> Result<Uri, Refused> {

@@ -20,7 +20,8 @@ pub async fn apply_batch(
     let batch = permit.batch().ok_or(Refused::NotJudged)?;
     let operation = permit.operation();
     let given = operation.given().ok_or(Refused::NotJudged)?;
-    let mut narrowed = headers::narrowed(permit, caller)?;
+    // A condition is about one record: a batch has none of its own.
+    let (mut narrowed, _) = headers::narrowed(permit, caller, None)?;
     let query = query::serialise(&query::guard(permit)?);
     let mut requests = Vec::with_capacity(batch.items().len());
     for (index, inner) in batch.items().iter().enumerate() {
@@ -32,7 +33,7 @@ pub async fn apply_batch(
     narrowed.insert(CONTENT_TYPE, given.media_type().clone());
     let presented = caller.extensions.get::<Presented>().cloned();
     let body = Outgoing::Whole(given.write(&tree));
-    made(operation.method(), target(operation.path(), &query)?, narrowed, body, presented)
+    Ok(made(operation.method(), target(operation.path(), &query)?, narrowed, body, presented))
 }
 
 async fn narrowed_one(

@@ -12,18 +12,27 @@ use http::{Method, request};
 use crate::policy::Permit;
 use crate::rewrite::Format;
 
-use super::{Refused, trace};
+use super::{Conditions, Refused, View, trace};
 
-/// The caller's headers that go on, and the gateway's own.
-pub(super) fn narrowed(permit: &Permit, caller: &request::Parts) -> Result<HeaderMap, Refused> {
+/// The caller's headers that go on, and the gateway's own. Under a view its tokens are translated; without one nothing
+/// is known that they could stand for.
+pub(super) fn narrowed(
+    permit: &Permit,
+    caller: &request::Parts,
+    view: Option<&View>,
+) -> Result<(HeaderMap, Conditions), Refused> {
     let route = permit.route();
-    refuse_what_cannot_be_dropped(caller, &route.request_headers, route.public)?;
+    refuse_what_cannot_be_dropped(caller, &route.request_headers, route.public, view.is_some())?;
     let mut headers = selected(&caller.headers, &route.request_headers, route.public);
     if !route.public {
         headers.entry(header::ACCEPT).or_insert_with(|| accepted(&permit.rewrite().format));
     }
+    let conditions = match view.filter(|_| !route.public) {
+        Some(view) => view.translate(caller, &mut headers)?,
+        None => Conditions::default(),
+    };
     stamp(&mut headers, permit, Some(&caller.headers));
-    Ok(headers)
+    Ok((headers, conditions))
 }
 
 /// The headers of a request that the gateway makes of its own accord.
@@ -68,6 +77,7 @@ fn refuse_what_cannot_be_dropped(
     caller: &request::Parts,
     extra: &[Arc<str>],
     public: bool,
+    translated: bool,
 ) -> Result<(), Refused> {
     let mut upgrades = caller.headers.get_all(header::UPGRADE).iter();
     if upgrades.any(|protocol| protocol.to_str().is_ok_and(|text| !is_h2c(text))) {
@@ -75,9 +85,12 @@ fn refuse_what_cannot_be_dropped(
     }
     // RFC 9110 section 13.1: the caller relies on an unsafe method not being done if the condition fails.
     let unsafe_method = !matches!(caller.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let lost = CONDITIONS.iter().find(|name| {
-        caller.headers.contains_key(**name) && !extra.iter().any(|extra| extra.as_ref() == **name)
-    });
+    let listed = |name: &str| extra.iter().any(|extra| extra.as_ref() == name);
+    // Section 13.1.4: beside `If-Match` the date does not count.
+    let dated = !(translated && caller.headers.contains_key(header::IF_MATCH));
+    let kept = |name: &str| if name == "if-unmodified-since" { !dated } else { translated };
+    let lost =
+        CONDITIONS.iter().find(|name| caller.headers.contains_key(**name) && !listed(name) && !kept(name));
     match lost {
         Some(name) if unsafe_method && !public => Err(Refused::Precondition(name)),
         _ => Ok(()),
@@ -126,8 +139,19 @@ const VIA: HeaderValue = HeaderValue::from_static("1.1 fieldgate");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const PASSING: &[&str] = &["accept-language", "user-agent"];
-const PASSING_ON_PUBLIC_ROUTES: &[&str] =
-    &["accept", "accept-encoding", "content-type", "content-encoding", "content-language", "cache-control"];
+const PASSING_ON_PUBLIC_ROUTES: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "cache-control",
+    // Its answers pass as they are, and so do their validators.
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+];
 const CONDITIONS: &[&str] = &["if-match", "if-none-match", "if-unmodified-since"];
 
 /// Not even where a route lists them.

@@ -14,6 +14,7 @@ mod outgoing;
 mod query;
 mod refused;
 mod trace;
+mod validators;
 mod write;
 
 pub use apply::{apply, gather, pre_read};
@@ -22,6 +23,7 @@ pub use batch::apply_batch;
 pub use collect::collect;
 pub use outgoing::{Applied, Outgoing, UpstreamRequest};
 pub use refused::Refused;
+pub use validators::{Conditions, View};
 
 /// What a request may cost.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::identity::Presented;
 use crate::policy::{PreRead, Tree};
 use crate::rewrite::Records;
 
-use super::{BoxError, RequestBounds};
+use super::{BoxError, Conditions, RequestBounds};
 
 /// A request that was judged and written again; only this module makes one. Its target holds path and query, the
 /// upstream adds its own origin.
@@ -24,11 +24,12 @@ pub struct UpstreamRequest {
     body: Outgoing,
     presented: Option<Presented>,
     conditional: bool,
+    conditions: Conditions,
 }
 
 impl UpstreamRequest {
     pub(super) fn new(head: Parts, body: Outgoing, presented: Option<Presented>) -> Self {
-        Self { head, body, presented, conditional: false }
+        Self { head, body, presented, conditional: false, conditions: Conditions::default() }
     }
 
     pub(super) fn conditional(self) -> Self {
@@ -38,6 +39,16 @@ impl UpstreamRequest {
     /// Whether it is to be done only to the version of the record that was read before.
     pub fn is_conditional(&self) -> bool {
         self.conditional
+    }
+
+    /// Made conditional by its caller.
+    pub(super) fn under(self, conditions: Conditions) -> Self {
+        Self { conditions, ..self }
+    }
+
+    /// What the answer may say has not changed.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// Method, path and query, headers.

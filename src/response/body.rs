@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::rewrite::{Counts, Cut};
-use crate::upstream::{UpstreamBody, UpstreamError};
+use crate::upstream::{Reflections, UpstreamBody, UpstreamError};
 
 use super::screen::Screen;
+use super::veil::Veil;
 
 /// An answer on its way to the caller. [`Rewritten::counts`] always covers every byte that has been given out, so
 /// that whoever polls it can charge a frame before it goes on; a frame that is not to go on is dropped with the
@@ -25,7 +26,16 @@ enum Kind {
     /// Rewritten while it streams.
     Screened(Box<Screen>),
     /// A public route's, untouched.
-    Passing { source: Box<UpstreamBody>, counts: Box<Counts>, outcome: Outcome },
+    Passing(Box<Passing>),
+}
+
+/// A public route's body on its way.
+struct Passing {
+    source: UpstreamBody,
+    /// Where the gateway showed the upstream a credential of its own.
+    veil: Option<Veil>,
+    counts: Counts,
+    outcome: Outcome,
 }
 
 /// How far a body has come.
@@ -64,15 +74,16 @@ impl Rewritten {
         Self(Kind::Screened(Box::new(screen)))
     }
 
-    pub(super) fn passing(source: UpstreamBody) -> Self {
-        let counts = Box::default();
-        Self(Kind::Passing { source: Box::new(source), counts, outcome: Outcome::Open })
+    pub(super) fn passing(source: UpstreamBody, hidden: Option<Arc<Reflections>>) -> Self {
+        let (veil, counts, outcome) = (hidden.map(Veil::new), Counts::default(), Outcome::Open);
+        Self(Kind::Passing(Box::new(Passing { source, veil, counts, outcome })))
     }
 
     /// What was released and withheld so far.
     pub fn counts(&self) -> &Counts {
         match &self.0 {
-            Kind::Empty(counts) | Kind::Whole { counts, .. } | Kind::Passing { counts, .. } => counts,
+            Kind::Empty(counts) | Kind::Whole { counts, .. } => counts,
+            Kind::Passing(passing) => &passing.counts,
             Kind::Screened(screen) => screen.counts(),
         }
     }
@@ -80,9 +91,8 @@ impl Rewritten {
     /// The same, for the last time.
     pub fn take_counts(&mut self) -> Counts {
         match &mut self.0 {
-            Kind::Empty(counts) | Kind::Whole { counts, .. } | Kind::Passing { counts, .. } => {
-                std::mem::take(&mut **counts)
-            }
+            Kind::Empty(counts) | Kind::Whole { counts, .. } => std::mem::take(&mut **counts),
+            Kind::Passing(passing) => std::mem::take(&mut passing.counts),
             Kind::Screened(screen) => screen.take_counts(),
         }
     }
@@ -91,7 +101,7 @@ impl Rewritten {
     pub fn noticed(&self) -> &[(Arc<str>, String)] {
         match &self.0 {
             Kind::Screened(screen) => screen.noticed(),
-            Kind::Empty(_) | Kind::Whole { .. } | Kind::Passing { .. } => &[],
+            Kind::Empty(_) | Kind::Whole { .. } | Kind::Passing(_) => &[],
         }
     }
 
@@ -100,7 +110,7 @@ impl Rewritten {
         match &self.0 {
             Kind::Empty(_) | Kind::Whole { body: None, .. } => Outcome::Complete,
             Kind::Whole { body: Some(_), .. } => Outcome::Open,
-            Kind::Passing { outcome, .. } => outcome.clone(),
+            Kind::Passing(passing) => passing.outcome.clone(),
             Kind::Screened(screen) if screen.ready_bytes() > 0 => Outcome::Open,
             Kind::Screened(screen) => match screen.broken() {
                 Some(error) => Outcome::Cut(error.name()),
@@ -133,7 +143,7 @@ impl Body for Rewritten {
             Kind::Empty(_) => None,
             Kind::Whole { body, .. } => body.take().map(Ok),
             Kind::Screened(screen) => ready!(poll_screened(screen, cx)),
-            Kind::Passing { source, counts, outcome } => ready!(poll_passing(source, counts, outcome, cx)),
+            Kind::Passing(passing) => ready!(passing.poll(cx)),
         };
         Poll::Ready(frame.map(|frame| frame.map(Frame::data)))
     }
@@ -143,7 +153,7 @@ impl Body for Rewritten {
             Kind::Empty(_) => true,
             Kind::Whole { body, .. } => body.is_none(),
             Kind::Screened(screen) => screen.is_complete() && screen.ready_bytes() == 0,
-            Kind::Passing { source, .. } => source.is_end_stream(),
+            Kind::Passing(passing) => passing.source.is_end_stream() && passing.held() == 0,
         }
     }
 
@@ -156,7 +166,7 @@ impl Body for Rewritten {
                 SizeHint::with_exact(screen.ready_bytes() as u64)
             }
             Kind::Screened(_) => SizeHint::default(),
-            Kind::Passing { source, .. } => source.size_hint(),
+            Kind::Passing(passing) => passing.size_hint(),
         }
     }
 }
@@ -176,29 +186,52 @@ fn poll_screened(screen: &mut Screen, cx: &mut Context<'_>) -> Poll<Option<Resul
     }
 }
 
-fn poll_passing(
-    source: &mut UpstreamBody,
-    counts: &mut Counts,
-    outcome: &mut Outcome,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Bytes, StreamError>>> {
-    loop {
-        match ready!(Pin::new(&mut *source).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
-                let length = data.len() as u64;
-                counts.bytes_in = counts.bytes_in.saturating_add(length);
-                counts.bytes_out = counts.bytes_out.saturating_add(length);
-                return Poll::Ready(Some(Ok(data)));
-            }
-            Some(Err(error)) => {
-                *outcome = Outcome::Cut(error.name());
-                return Poll::Ready(Some(Err(StreamError::Upstream(error))));
-            }
-            None => {
-                *outcome = Outcome::Complete;
-                return Poll::Ready(None);
+impl Passing {
+    /// Bytes that were read and wait for what follows.
+    fn held(&self) -> usize {
+        self.veil.as_ref().map_or(0, Veil::held)
+    }
+
+    /// As many as are still to come; blanking changes no length.
+    fn size_hint(&self) -> SizeHint {
+        let left = self.source.size_hint().exact();
+        left.map_or_else(SizeHint::default, |left| {
+            SizeHint::with_exact(left.saturating_add(self.held() as u64))
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
+        loop {
+            match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let Ok(mut data) = frame.into_data() else { continue };
+                    self.counts.bytes_in = self.counts.bytes_in.saturating_add(data.len() as u64);
+                    if let Some(veil) = &mut self.veil {
+                        data = veil.push(data);
+                        if data.is_empty() {
+                            continue;
+                        }
+                    }
+                    return Poll::Ready(Some(Ok(self.given(data))));
+                }
+                Some(Err(error)) => {
+                    self.outcome = Outcome::Cut(error.name());
+                    return Poll::Ready(Some(Err(StreamError::Upstream(error))));
+                }
+                None if self.held() > 0 => {
+                    let rest = self.veil.as_mut().map(Veil::finish).unwrap_or_default();
+                    return Poll::Ready(Some(Ok(self.given(rest))));
+                }
+                None => {
+                    self.outcome = Outcome::Complete;
+                    return Poll::Ready(None);
+                }
             }
         }
+    }
+
+    fn given(&mut self, data: Bytes) -> Bytes {
+        self.counts.bytes_out = self.counts.bytes_out.saturating_add(data.len() as u64);
+        data
     }
 }

@@ -10,6 +10,7 @@ use crate::policy::RouteFacts;
 use crate::upstream::UpstreamResponse;
 
 use super::origin::Origins;
+use super::veil::Veil;
 
 /// The headers of a rewritten answer, besides its type and coding.
 pub(super) fn governed(
@@ -23,7 +24,7 @@ pub(super) fn governed(
     });
     if let Some(origins) = origins.filter(|_| route.response_headers.iter().any(|listed| &**listed == "link"))
     {
-        for value in answer.head().headers.get_all(LINK) {
+        for value in answer.head().headers.get_all(LINK).iter().filter(|value| !repeats(answer, value)) {
             let turned = value.to_str().ok().and_then(|links| turned(links, origins));
             if let Some(turned) = turned.and_then(|links| HeaderValue::from_str(&links).ok()) {
                 headers.append(LINK, turned);
@@ -58,7 +59,8 @@ fn turned(links: &str, origins: &Origins) -> Option<String> {
 /// The headers of a public route's answer.
 pub(super) fn public(answer: &UpstreamResponse) -> HeaderMap {
     let mut headers = selected(answer, |_| true);
-    if let Some(media_type) = answer.head().headers.get(CONTENT_TYPE) {
+    let media_type = answer.head().headers.get(CONTENT_TYPE).filter(|value| !repeats(answer, value));
+    if let Some(media_type) = media_type {
         headers.insert(CONTENT_TYPE, media_type.clone());
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -70,7 +72,7 @@ fn selected(answer: &UpstreamResponse, listed: impl Fn(&str) -> bool) -> HeaderM
     let named = named_by_connection(given);
     let mut headers = HeaderMap::new();
     for (name, value) in given {
-        if never(name) || named.contains(name) || !listed(name.as_str()) {
+        if never(name) || named.contains(name) || !listed(name.as_str()) || repeats(answer, value) {
             continue;
         }
         if HOLDING_URLS.contains(&name.as_str()) {
@@ -83,6 +85,11 @@ fn selected(answer: &UpstreamResponse, listed: impl Fn(&str) -> bool) -> HeaderM
         }
     }
     headers
+}
+
+/// Whether a value repeats the gateway's own credential.
+fn repeats(answer: &UpstreamResponse, value: &HeaderValue) -> bool {
+    answer.reflections().is_some_and(|hidden| Veil::covers(hidden, value.as_bytes()))
 }
 
 fn never(name: &HeaderName) -> bool {

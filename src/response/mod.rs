@@ -13,6 +13,7 @@ mod origin;
 mod screen;
 mod transform;
 mod unscreenable;
+mod veil;
 mod watch;
 
 pub use body::{Outcome, Rewritten, StreamError};

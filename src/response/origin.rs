@@ -5,7 +5,10 @@
 //! escapes, or cut in two by the end of a piece. What might become the origin is held back, which is never more than a
 //! few hundred bytes. A host that only begins like the upstream's is another one.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 
 /// The origins to look for, and what stands in their place.
 #[derive(Clone, Debug)]
@@ -13,6 +16,8 @@ pub(super) struct Origins {
     /// Lower case, the longest first.
     known: Vec<String>,
     own: String,
+    /// The query parameter that is nobody's business.
+    parameter: Option<Arc<str>>,
 }
 
 impl Origins {
@@ -21,7 +26,13 @@ impl Origins {
         known.retain(|origin| !origin.is_empty() && origin.len() <= MAX_ORIGIN_BYTES);
         known.sort_by_key(|origin| std::cmp::Reverse(origin.len()));
         known.dedup();
-        Self { known, own }
+        Self { known, own, parameter: None }
+    }
+
+    /// Takes a query parameter out of the URLs, too: the one that carries the gateway's credential.
+    pub(super) fn without_parameter(mut self, name: Option<&Arc<str>>) -> Self {
+        self.parameter = name.cloned();
+        self
     }
 
     /// The URL on the gateway's origin, if it is one of the upstream's.
@@ -29,7 +40,12 @@ impl Origins {
         let lower = url.to_ascii_lowercase();
         let origin = self.known.iter().find(|origin| lower.starts_with(origin.as_str()))?;
         let rest = url.get(origin.len()..)?;
-        rest.chars().next().is_none_or(ends_host).then(|| format!("{}{rest}", self.own))
+        rest.chars().next().is_none_or(ends_host).then(|| {
+            let rest: Vec<Unit> = rest.chars().map(Unit::plain).collect();
+            let kept = without(rest, self.parameter.as_deref());
+            let kept: String = kept.iter().map(|unit| unit.decoded).collect();
+            format!("{}{kept}", self.own)
+        })
     }
 }
 
@@ -44,6 +60,8 @@ pub(super) struct Turner {
     naming: bool,
     state: State,
     held: Vec<Unit>,
+    /// What follows an origin, to the end of its URL, where a parameter is taken out.
+    tail: Option<Vec<Unit>>,
     /// The bytes of an escape that is not whole.
     escape: Vec<u8>,
 }
@@ -69,7 +87,16 @@ impl Turner {
     /// For JSON, in whatever framing; otherwise all is text.
     pub(super) fn new(origins: Origins, json: bool) -> Self {
         let state = if json { State::Outside } else { State::Text };
-        Self { origins, json, open: Vec::new(), naming: false, state, held: Vec::new(), escape: Vec::new() }
+        Self {
+            origins,
+            json,
+            open: Vec::new(),
+            naming: false,
+            state,
+            held: Vec::new(),
+            tail: None,
+            escape: Vec::new(),
+        }
     }
 
     /// The next piece, as far as it is decided.
@@ -150,8 +177,33 @@ impl Turner {
         }
     }
 
-    /// One more character of a text. Nothing is held unless it begins an origin.
+    /// One more character of a text.
     fn unit(&mut self, decoded: char, raw: Vec<u8>, out: &mut Vec<u8>) {
+        if let Some(tail) = &mut self.tail
+            && tail.len() < MAX_URL_CHARS
+            && !ends_url(decoded, self.json)
+        {
+            tail.push(Unit { decoded, raw });
+            return;
+        }
+        self.end_url(out);
+        self.plain(decoded, raw, out);
+    }
+
+    /// A URL has ended: what is left of it goes on as a text does, for there may be another in it.
+    fn end_url(&mut self, out: &mut Vec<u8>) {
+        while let Some(tail) = self.tail.take() {
+            for unit in without(tail, self.origins.parameter.as_deref()) {
+                match &mut self.tail {
+                    Some(tail) => tail.push(unit),
+                    None => self.plain(unit.decoded, unit.raw, out),
+                }
+            }
+        }
+    }
+
+    /// A character that stands behind no origin. Nothing is held unless it begins one.
+    fn plain(&mut self, decoded: char, raw: Vec<u8>, out: &mut Vec<u8>) {
         if self.held.is_empty() && !self.origins.known.iter().any(|origin| begins(origin, decoded)) {
             out.extend_from_slice(&raw);
             return;
@@ -173,9 +225,11 @@ impl Turner {
 
     /// The text ends, with this character if one is known: decides what is held.
     fn settle(&mut self, next: Option<char>, out: &mut Vec<u8>) {
+        self.end_url(out);
         while !self.held.is_empty() {
             let whole = self.whole(Some(next.unwrap_or('"')));
             self.let_go(whole, out);
+            self.end_url(out);
         }
     }
 
@@ -185,6 +239,12 @@ impl Turner {
             Some(length) => {
                 self.held.drain(..length);
                 out.extend_from_slice(self.origins.own.as_bytes());
+                if self.origins.parameter.is_some() {
+                    self.tail = Some(Vec::new());
+                    for unit in std::mem::take(&mut self.held) {
+                        self.unit(unit.decoded, unit.raw, out);
+                    }
+                }
             }
             None => {
                 let first = self.held.remove(0);
@@ -208,6 +268,54 @@ impl Turner {
         let known = self.origins.known.iter().filter(|origin| self.starts_with(origin)).map(String::len);
         known.into_iter().find(|length| behind(*length).is_some_and(ends_host))
     }
+}
+
+impl Unit {
+    fn plain(c: char) -> Self {
+        Self { decoded: c, raw: c.to_string().into_bytes() }
+    }
+}
+
+/// What follows an origin, without the query parameters of a name, however they are written.
+fn without(units: Vec<Unit>, name: Option<&str>) -> Vec<Unit> {
+    let is = |unit: &Unit, c: char| unit.decoded == c;
+    let (Some(name), Some(mark)) = (name, units.iter().position(|unit| is(unit, '?'))) else { return units };
+    let mut kept = Vec::with_capacity(units.len());
+    let mut units = units.into_iter();
+    kept.extend(units.by_ref().take(mark));
+    let mut joint = units.next();
+    let rest: Vec<Unit> = units.collect();
+    let end = rest.iter().position(|unit| is(unit, '#')).unwrap_or(rest.len());
+    let mut pair = Vec::new();
+    let mut next = None;
+    let mut rest = rest.into_iter();
+    let query: Vec<Unit> = rest.by_ref().take(end).collect();
+    let mut keep = |pair: Vec<Unit>, next: Option<Unit>| {
+        let written: String = pair.iter().map(|unit| unit.decoded).take_while(|c| *c != '=').collect();
+        let written = written.strip_prefix("amp;").unwrap_or(&written).replace('+', " ");
+        if percent_decode_str(&written).decode_utf8_lossy() != name {
+            kept.extend(joint.take());
+            kept.extend(pair);
+            joint = next;
+        }
+    };
+    for unit in query {
+        if is(&unit, '&') {
+            keep(std::mem::take(&mut pair), Some(unit));
+        } else {
+            pair.push(unit);
+        }
+    }
+    keep(pair, next.take());
+    kept.extend(rest);
+    kept
+}
+
+/// Whether a URL in a text has ended before this character.
+fn ends_url(next: char, json: bool) -> bool {
+    let between =
+        next.is_whitespace() || matches!(next, '"' | '\'' | '<' | '>' | '`' | '{' | '}' | '|' | '\\' | '^');
+    between || (!json && matches!(next, ',' | ';'))
 }
 
 fn begins(origin: &str, c: char) -> bool {
@@ -238,6 +346,8 @@ fn decoded(raw: &[u8]) -> char {
 }
 
 const MAX_ORIGIN_BYTES: usize = 512;
+/// What follows an origin is held to here while it may hold the parameter.
+const MAX_URL_CHARS: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -293,6 +403,51 @@ mod tests {
     fn without_json_everything_is_text() {
         assert_eq!(turned("id,url\n1,http://crm:8080/a\n", false, 3), "id,url\n1,https://gate:9/a\n");
         assert_eq!(turned("http://crm:8080", false, 4), "https://gate:9");
+    }
+
+    #[test]
+    fn i18_the_parameter_of_the_credential_is_taken_out_at_every_seam() {
+        let turned = |text: &str, piece: usize| {
+            let name: Arc<str> = "access_token".into();
+            let mut turner = Turner::new(origins().without_parameter(Some(&name)), true);
+            let mut out = Vec::new();
+            for chunk in text.as_bytes().chunks(piece) {
+                out.extend_from_slice(&turner.push(chunk));
+            }
+            out.extend_from_slice(&turner.finish());
+            String::from_utf8(out).unwrap()
+        };
+        for (text, expected) in [
+            (r#"["http://crm:8080/x?access_token=CANARY"]"#, r#"["https://gate:9/x"]"#),
+            (
+                r#"["http://crm:8080/x?a=1&access_token=CANARY&b=2#f","z"]"#,
+                r#"["https://gate:9/x?a=1&b=2#f","z"]"#,
+            ),
+            (r#"["http://crm:8080?access%5Ftoken=CANARY&a"]"#, r#"["https://gate:9?a"]"#),
+            (
+                r#"["http:\/\/crm:8080\/x?a=1&access_token=CANARY and more"]"#,
+                r#"["https://gate:9\/x?a=1 and more"]"#,
+            ),
+            (
+                r#"["<a href='http://crm:8080/x?a=1&amp;access_token=CANARY'>"]"#,
+                r#"["<a href='https://gate:9/x?a=1'>"]"#,
+            ),
+            (
+                r#"["http://crm:8080/?next=http://crm:8080/y?access_token=CANARY"]"#,
+                r#"["https://gate:9/?next=https://gate:9/y"]"#,
+            ),
+            (
+                r#"["http://crm:8080/a?access_tokens=1 http://crm:8080/b?access_token"]"#,
+                r#"["https://gate:9/a?access_tokens=1 https://gate:9/b"]"#,
+            ),
+        ] {
+            for piece in 1..=text.len() {
+                assert_eq!(turned(text, piece), expected, "pieces of {piece}");
+            }
+        }
+        let name: Arc<str> = "t".into();
+        let origins = origins().without_parameter(Some(&name));
+        assert_eq!(origins.turned("http://crm:8080/x?t=CANARY&u=1").as_deref(), Some("https://gate:9/x?u=1"));
     }
 
     #[test]

@@ -17,10 +17,11 @@ use crate::policy::Remember;
 use crate::rewrite::charset::{Charset, Transcoder};
 use crate::rewrite::codec::{Coding, DecodeBounds, Decoder, Encoder};
 use crate::rewrite::{Counts, Cut, CutReason, Format, Pieces, Rewriter};
-use crate::upstream::UpstreamBody;
+use crate::upstream::{Reflections, UpstreamBody};
 
 use super::body::StreamError;
 use super::origin::{Origins, Turner};
+use super::veil::Veil;
 use super::watch::Watch;
 
 /// The stream of one answer.
@@ -34,6 +35,7 @@ pub(super) struct Screen {
     rewriter: Rewriter,
     pieces: Pieces,
     turner: Option<Turner>,
+    veil: Option<Veil>,
     watch: Option<Watch>,
     encoder: Option<Encoder>,
     /// Whether the answer is one text that a closing bracket ends.
@@ -80,6 +82,7 @@ impl Screen {
             rewriter,
             pieces: Pieces::default(),
             turner: None,
+            veil: None,
             watch: None,
             encoder: None,
             closes: false,
@@ -117,6 +120,12 @@ impl Screen {
     pub(super) fn turned(mut self, origins: Option<Origins>, format: &Format) -> Self {
         let json = !matches!(format, Format::Csv(_));
         self.turner = origins.map(|origins| Turner::new(origins, json));
+        self
+    }
+
+    /// Blanks the gateway's own credential in what comes out.
+    pub(super) fn veiled(mut self, hidden: Option<&Arc<Reflections>>) -> Self {
+        self.veil = hidden.map(|hidden| Veil::new(Arc::clone(hidden)));
         self
     }
 
@@ -266,10 +275,11 @@ impl Screen {
         let result = self.end_text();
         self.pass_on();
         result?;
-        let held = self.turner.as_mut().map(Turner::finish).unwrap_or_default();
-        if !held.is_empty() {
-            self.encode(held);
+        let mut held = self.turner.as_mut().map(Turner::finish).unwrap_or_default();
+        if let Some(veil) = &mut self.veil {
+            held = joined(veil.push(held), veil.finish());
         }
+        self.release(held);
         if let Some(closing) = self.closing.take() {
             self.encode(closing);
         }
@@ -300,18 +310,26 @@ impl Screen {
             }
             if let Some(turner) = &mut self.turner {
                 piece = turner.push(&piece);
-                if piece.is_empty() {
-                    continue;
-                }
             }
-            if let Some(closing) = self.closing.take() {
-                piece = self.joined_if_short(closing, piece);
+            if let Some(veil) = &mut self.veil {
+                piece = veil.push(piece);
             }
-            if self.closes && matches!(piece.last(), Some(b'}' | b']')) {
-                self.closing = Some(piece.split_off(piece.len().saturating_sub(1)));
-            }
-            self.encode(piece);
+            self.release(piece);
         }
+    }
+
+    /// Lets a piece go out, but for a bracket that may be the last.
+    fn release(&mut self, mut piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
+        if let Some(closing) = self.closing.take() {
+            piece = self.joined_if_short(closing, piece);
+        }
+        if self.closes && matches!(piece.last(), Some(b'}' | b']')) {
+            self.closing = Some(piece.split_off(piece.len().saturating_sub(1)));
+        }
+        self.encode(piece);
     }
 
     /// A single byte is a wasteful piece; a long one is not copied for its sake.

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use crate::policy::{Action, ErrorShape, Permit, RouteFacts};
+use crate::request::{Conditions, View};
 use crate::rewrite::charset::Charset;
 use crate::rewrite::codec::Coding;
 use crate::rewrite::{Counts, Cut, CutReason, Format, Records, RewritePlan, Rewriter};
@@ -17,6 +20,7 @@ use super::body::{Rewritten, StreamError};
 use super::origin::Origins;
 use super::screen::Screen;
 use super::unscreenable::Unscreenable;
+use super::veil::Veil;
 use super::{content, errors, headers};
 
 /// What of the caller's request shapes the answer.
@@ -28,6 +32,10 @@ pub struct ClientFacts {
     pub accept_encoding: Option<HeaderValue>,
     /// The gateway as the caller addressed it, such as `https://gate.example:9443`.
     pub origin: Option<Box<str>>,
+    /// What validators are given for; without it there are none.
+    pub view: Option<Arc<View>>,
+    /// The conditions that the request went upstream with.
+    pub conditions: Conditions,
 }
 
 impl ClientFacts {
@@ -38,7 +46,21 @@ impl ClientFacts {
         let joined = lines.join(&b","[..]);
         let accept_encoding = (!lines.is_empty()).then(|| HeaderValue::from_bytes(&joined).ok()).flatten();
         let origin = host(head).map(|host| format!("{}://{host}", if tls { "https" } else { "http" }).into());
-        Self { method: head.method.clone(), accept_encoding, origin }
+        let view = head.extensions.get::<Arc<View>>().cloned();
+        Self { method: head.method.clone(), accept_encoding, origin, view, conditions: Conditions::default() }
+    }
+
+    /// The caller's token for an answer's entity tag.
+    fn validator(&self, answer: &UpstreamResponse, coding: Coding) -> Option<HeaderValue> {
+        let mut stated = answer.head().headers.get_all(ETAG).iter();
+        let (tag, second) = (stated.next(), stated.next());
+        if second.is_some() {
+            return None;
+        }
+        if answer.status() == StatusCode::NOT_MODIFIED {
+            return self.conditions.token(tag);
+        }
+        self.view.as_ref()?.token(tag?, coding.name())
     }
 }
 
@@ -61,7 +83,7 @@ pub async fn transform(
     if route.public {
         return public(answer);
     }
-    let answer = match (Passage::of(answer.status(), route), &route.errors) {
+    let answer = match (Passage::of(answer.status(), route, client), &route.errors) {
         (Err(Unscreenable::Status(status)), Some(shape)) if errors::may_pass(status) => {
             return own_error(permit, answer, client, shape, Unscreenable::Status(status)).await;
         }
@@ -79,8 +101,8 @@ pub async fn transform(
         }
         _ => answer,
     };
-    match Passage::of(answer.status(), route)? {
-        Passage::Bodiless => Ok(bodiless(answer.status(), route, &answer, Counts::default())),
+    match Passage::of(answer.status(), route, client)? {
+        Passage::Bodiless => Ok(bodiless(answer.status(), route, &answer, client)),
         Passage::Screened => screened(permit, answer, client).await,
     }
 }
@@ -102,6 +124,9 @@ async fn own_error(
     else {
         return Err(neutral);
     };
+    if answer.reflections().is_some_and(|hidden| Veil::covers(hidden, &body)) {
+        return Err(neutral);
+    }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -118,9 +143,11 @@ enum Passage {
 }
 
 impl Passage {
-    fn of(status: StatusCode, route: &RouteFacts) -> Result<Self, Unscreenable> {
-        // The caller's conditions go upstream only where the route lists them.
-        let conditional = route.request_headers.iter().any(|name| name.starts_with("if-"));
+    fn of(status: StatusCode, route: &RouteFacts, client: &ClientFacts) -> Result<Self, Unscreenable> {
+        // The caller's conditions go upstream only as its own tokens, or where the route lists them.
+        let listed = route.request_headers.iter().any(|name| name.starts_with("if-"));
+        let safe = matches!(client.method, Method::GET | Method::HEAD);
+        let conditional = safe && (listed || client.conditions.are_there());
         match status.as_u16() {
             200..=203 | 207 => Ok(Self::Screened),
             204 | 205 => Ok(Self::Bodiless),
@@ -150,7 +177,10 @@ async fn screened(
     let status = answer.status();
     let upstream_coding = content::coding(&answer.head().headers)?;
     let origins = match &client.origin {
-        Some(own) if route.rewrite_origin => Some(Origins::new(answer.origins(), own.to_string())),
+        Some(own) if route.rewrite_origin => {
+            let origins = Origins::new(answer.origins(), own.to_string());
+            Some(origins.without_parameter(answer.own_parameter()))
+        }
         // A caller that cannot be pointed back would be sent past the gateway.
         None if route.rewrite_origin => return Err(Unscreenable::Origin),
         _ => None,
@@ -163,9 +193,14 @@ async fn screened(
         charset = stated.charset;
     }
     let coding = content::negotiated(upstream_coding, client.accept_encoding.as_ref());
+    if let Some(token) = client.validator(&answer, coding) {
+        headers.insert(ETAG, token);
+    }
+    let hidden = answer.reflections().cloned();
     let mut screen = opened(plan, permit, answer, (upstream_coding, charset))
         .encoded(coding, &plan.format)
         .turned(origins, &plan.format)
+        .veiled(hidden.as_ref())
         .watched(&route.remember);
     let wait = Wait::of(route, plan);
     begin(&mut screen, wait, plan).await?;
@@ -268,6 +303,11 @@ fn public(answer: UpstreamResponse) -> Result<Response<Rewritten>, Unscreenable>
     if matches!(status.as_u16(), 100..=199 | 206) {
         return Err(Unscreenable::Unexpected(status));
     }
+    let hidden = answer.reflections().cloned();
+    // Nobody could see the gateway's own credential in what is coded.
+    if hidden.is_some() && content::coding(&answer.head().headers)? != Coding::Identity {
+        return Err(Unscreenable::Coding("it may hide what the gateway shows the upstream".into()));
+    }
     let headers = headers::public(&answer);
     if status.is_redirection()
         && status != StatusCode::NOT_MODIFIED
@@ -275,16 +315,20 @@ fn public(answer: UpstreamResponse) -> Result<Response<Rewritten>, Unscreenable>
     {
         return Err(Unscreenable::Redirect(status));
     }
-    Ok(response(status, headers, Rewritten::passing(answer.into_body())))
+    Ok(response(status, headers, Rewritten::passing(answer.into_body(), hidden)))
 }
 
 fn bodiless(
     status: StatusCode,
     route: &RouteFacts,
     answer: &UpstreamResponse,
-    counts: Counts,
+    client: &ClientFacts,
 ) -> Response<Rewritten> {
-    response(status, headers::governed(route, answer, None), Rewritten::empty(counts))
+    let mut headers = headers::governed(route, answer, None);
+    if let Some(token) = client.validator(answer, Coding::Identity) {
+        headers.insert(ETAG, token);
+    }
+    response(status, headers, Rewritten::empty(Counts::default()))
 }
 
 fn response(status: StatusCode, headers: HeaderMap, body: Rewritten) -> Response<Rewritten> {

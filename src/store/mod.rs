@@ -11,6 +11,7 @@ mod open;
 #[cfg(test)]
 pub(crate) mod postgres;
 mod remembered;
+mod seal;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use budgets::{BudgetRow, SeenRecord};
 pub use keys::KeyRow;
 pub use open::{Config, Location};
 pub use remembered::RememberedRow;
+pub use seal::{Seal, SealError};
 
 /// A store that is open. Cheap to clone; all clones share one pool.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 use crate::base::Clock;
 use crate::telemetry::{Metrics, Side};
 
-use super::credential::without_parameter;
+use super::credential::{Reflections, without_parameter};
 use super::error::{Phase, UpstreamError};
 use super::hosts::Held;
 use super::origin::Origin;
@@ -27,6 +27,7 @@ pub struct UpstreamResponse {
     latency: Duration,
     origins: Arc<[Origin]>,
     own_parameter: Option<Arc<str>>,
+    reflections: Option<Arc<Reflections>>,
     sniff_gzip: bool,
 }
 
@@ -38,12 +39,24 @@ impl UpstreamResponse {
         origins: Arc<[Origin]>,
         sniff_gzip: bool,
     ) -> Self {
-        Self { head, body, latency, origins, own_parameter: None, sniff_gzip }
+        Self { head, body, latency, origins, own_parameter: None, reflections: None, sniff_gzip }
     }
 
-    /// Names the query parameter that carries the gateway's credential: upstreams repeat it in links.
-    pub(super) fn hide_parameter(&mut self, name: Option<Arc<str>>) {
-        self.own_parameter = name;
+    /// Names the query parameter that carries the gateway's credential, which upstreams repeat in links, and what the
+    /// credential would be seen as.
+    pub(super) fn hide(&mut self, parameter: Option<Arc<str>>, reflections: Arc<Reflections>) {
+        self.own_parameter = parameter;
+        self.reflections = Some(reflections);
+    }
+
+    /// What the gateway's own credential would be seen as, if it showed one.
+    pub(crate) fn reflections(&self) -> Option<&Arc<Reflections>> {
+        self.reflections.as_ref()
+    }
+
+    /// The query parameter that carries it.
+    pub(crate) fn own_parameter(&self) -> Option<&Arc<str>> {
+        self.own_parameter.as_ref()
     }
 
     /// The upstream's status, for metrics.

@@ -22,8 +22,8 @@ pub struct UpstreamConfig {
     pub trust: Trust,
     /// What the gateway shows when the upstream asks for a certificate.
     pub certificate: Option<ClientCertificate>,
-    /// Whether HTTP/2 is offered by ALPN (https only).
-    pub http2: bool,
+    /// Whether HTTP/2 is spoken.
+    pub http2: Http2,
     /// How the gateway identifies itself.
     pub credentials: Credentials,
     /// The timeouts.
@@ -54,7 +54,7 @@ impl UpstreamConfig {
             host: None,
             trust: Trust::System,
             certificate: None,
-            http2: true,
+            http2: Http2::Offered,
             credentials: Credentials::None,
             timeouts: Timeouts::default(),
             max_connections: 100,
@@ -66,6 +66,17 @@ impl UpstreamConfig {
             sniff_gzip: false,
         }
     }
+}
+
+/// Whether HTTP/2 is spoken to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2 {
+    /// No.
+    Never,
+    /// Over TLS where both sides agree on it (ALPN).
+    Offered,
+    /// From the first byte, without TLS (RFC 9113 section 3.3).
+    Known,
 }
 
 /// What is sent a second time: requests without a connection, and idempotent ones (RFC 9110 section 9.2.2) whose
@@ -173,6 +184,8 @@ pub struct OAuth2 {
     pub client_secret: SecretReader,
     /// A refresh token; `None`: client credentials.
     pub refresh_token: Option<SecretReader>,
+    /// Keeps the one that the provider gave last over a restart.
+    pub keeper: Option<TokenKeeper>,
     /// What is asked for.
     pub scopes: Vec<Arc<str>>,
     /// Further parameters, such as `audience`.
@@ -271,6 +284,42 @@ impl SecretReader {
     }
 }
 
+type Load = dyn Fn() -> Option<Secret<String>> + Send + Sync;
+type Save = dyn Fn(&Secret<String>) -> Result<(), String> + Send + Sync;
+
+/// Keeps a refresh token that the provider exchanges: the one in the configuration is worthless afterwards.
+#[derive(Clone)]
+pub struct TokenKeeper {
+    load: Arc<Load>,
+    save: Arc<Save>,
+}
+
+impl TokenKeeper {
+    /// Both may block; the text of the error is for the operator and holds nothing secret.
+    pub fn new(
+        load: impl Fn() -> Option<Secret<String>> + Send + Sync + 'static,
+        save: impl Fn(&Secret<String>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { load: Arc::new(load), save: Arc::new(save) }
+    }
+
+    /// The one that was kept last, if there is one.
+    pub fn load(&self) -> Option<Secret<String>> {
+        (self.load)()
+    }
+
+    /// Keeps one.
+    pub fn save(&self, token: &Secret<String>) -> Result<(), String> {
+        (self.save)(token)
+    }
+}
+
+impl fmt::Debug for TokenKeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKeeper")
+    }
+}
+
 impl fmt::Debug for SecretReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretReader")
@@ -314,7 +363,7 @@ pub(super) mod tests {
 
     pub(in crate::upstream) fn config(base: &str) -> UpstreamConfig {
         UpstreamConfig {
-            http2: false,
+            http2: Http2::Never,
             max_connections: 8,
             max_pending: 0,
             compression: true,

@@ -15,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
-use super::config::{ClientCertificate, Trust, UpstreamConfig};
+use super::config::{ClientCertificate, Http2, Trust, UpstreamConfig};
 use super::error::SetupError;
 
 /// Opens connections to one upstream, whatever the target of a request says.
@@ -33,7 +33,7 @@ pub(super) struct ConnectTimeout;
 
 impl Connector {
     /// Opens connections to `base` as the configuration says. The reason of an error is for the operator.
-    pub(super) fn new(config: &UpstreamConfig, base: &Uri, http2: bool) -> Result<Self, SetupError> {
+    pub(super) fn new(config: &UpstreamConfig, base: &Uri, http2: Http2) -> Result<Self, SetupError> {
         let api = || Arc::clone(&config.api);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -59,10 +59,10 @@ impl Connector {
         };
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let builder = if encrypted { builder.https_only() } else { builder.https_or_http() };
-        let inner = if http2 {
-            builder.enable_all_versions().wrap_connector(tcp)
-        } else {
-            builder.enable_http1().wrap_connector(tcp)
+        let inner = match http2 {
+            Http2::Never => builder.enable_http1().wrap_connector(tcp),
+            Http2::Offered => builder.enable_all_versions().wrap_connector(tcp),
+            Http2::Known => builder.enable_http2().wrap_connector(tcp),
         };
         Ok(Self { inner, base: base.clone(), timeout: config.timeouts.connect })
     }

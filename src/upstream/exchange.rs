@@ -21,7 +21,7 @@ use crate::telemetry::Metrics;
 
 use super::admission::Admission;
 use super::answer::{UpstreamBody, UpstreamResponse};
-use super::config::{Credentials, HealthCheck, Retries, Timeouts, UpstreamConfig};
+use super::config::{Credentials, HealthCheck, Http2, Retries, Timeouts, UpstreamConfig};
 use super::connect::{ConnectTimeout, Connector};
 use super::credential::{Keyring, Token, says_expired};
 use super::error::{Phase, SetupError, UpstreamError};
@@ -143,8 +143,8 @@ impl Upstream {
                     let latency = self.clock.monotonic().saturating_sub(started);
                     let origins = Arc::clone(&self.origins);
                     let mut answer = UpstreamResponse::new(head, body, latency, origins, self.sniff_gzip);
-                    if let Credential::Own(keyring) = &self.credentials {
-                        answer.hide_parameter(keyring.parameter());
+                    if let (Credential::Own(keyring), Some(token)) = (&self.credentials, token.as_deref()) {
+                        answer.hide(keyring.parameter(), Keyring::reflections(token));
                     }
                     return Ok(answer);
                 }
@@ -278,7 +278,10 @@ impl Upstream {
 
     /// The head with what does not depend on the host.
     fn prepared(&self, mut head: Parts, presented: Option<Carried>) -> Result<Parts, UpstreamError> {
-        // Only a public route's caller chooses the coding: nobody here looks inside its answer.
+        // Only a public route's caller chooses the coding, and only where nobody here looks inside its answer.
+        if matches!(self.credentials, Credential::Own(_)) && head.headers.contains_key(ACCEPT_ENCODING) {
+            head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         head.headers.entry(ACCEPT_ENCODING).or_insert_with(|| self.accept_encoding.clone());
         match (&self.credentials, presented) {
             (Credential::Pass, Some(Carried::Header(name, mut value))) => {
@@ -298,7 +301,11 @@ impl Upstream {
 }
 
 fn client(config: &UpstreamConfig, connector: Connector) -> Client<Connector, Outgoing> {
-    Client::builder(TokioExecutor::new())
+    let mut builder = Client::builder(TokioExecutor::new());
+    if config.http2 == Http2::Known {
+        builder.http2_only(true);
+    }
+    builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.timeouts.keep_alive)

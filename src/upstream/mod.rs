@@ -19,9 +19,10 @@ mod retry;
 
 pub use answer::{UpstreamBody, UpstreamResponse};
 pub use config::{
-    Breaker, ClientCertificate, Credentials, Expired, HealthCheck, Login, LoginBody, OAuth2, Put, Retries,
-    SecretReader, Timeouts, TokenAt, TokenSource, Trust, UpstreamConfig,
+    Breaker, ClientCertificate, Credentials, Expired, HealthCheck, Http2, Login, LoginBody, OAuth2, Put,
+    Retries, SecretReader, Timeouts, TokenAt, TokenKeeper, TokenSource, Trust, UpstreamConfig,
 };
+pub use credential::Reflections;
 pub use error::{Phase, SetupError, UpstreamError};
 pub use pool::{Load, Upstreams};
 

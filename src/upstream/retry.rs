@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use http::Method;
+use http::header::{IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::request::Parts;
 
 use crate::request::Outgoing;
@@ -66,11 +67,18 @@ impl Replay {
         safe || matches!(self.head.method, Method::PUT | Method::DELETE)
     }
 
+    /// A change under a condition is not the same when it is made twice: what it did the first time fails the condition
+    /// (RFC 9110 section 13.1.1).
+    fn is_conditional_change(&self) -> bool {
+        let names = [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE];
+        !self.head.method.is_safe() && names.iter().any(|name| self.head.headers.contains_key(name))
+    }
+
     /// Whether this failure leaves the request as good as not sent.
     pub(super) fn survives(&self, error: &UpstreamError) -> bool {
         match error {
             UpstreamError::Connect(_) | UpstreamError::Timeout(Phase::Connect) => true,
-            UpstreamError::Broken(_) => self.is_idempotent(),
+            UpstreamError::Broken(_) => self.is_idempotent() && !self.is_conditional_change(),
             // An answer that was waited for once is not worth waiting for twice.
             UpstreamError::Timeout(Phase::FirstByte | Phase::Idle | Phase::Total)
             | UpstreamError::Unknown(_)

@@ -35,8 +35,10 @@ impl Log {
         {
             let peer = Peer {
                 addr: SocketAddr::from(([10, 0, 0, 7], 1)),
+                announced: None,
                 listener: "main".into(),
                 tls: false,
+                server_name: None,
                 certificate: None,
             };
             let mut record = audit.begin(Uuid::from_u128(n as u128), &peer).unwrap();

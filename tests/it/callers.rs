@@ -2,4 +2,5 @@
 
 mod certificates;
 mod combined;
+mod forging;
 mod tokens;

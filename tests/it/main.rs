@@ -1,6 +1,10 @@
 //! Integration tests: one binary, one module for each stage.
 
 #[cfg(test)]
+mod accounting;
+#[cfg(test)]
+mod announced;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod audit;
@@ -13,11 +17,15 @@ mod changes;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod depth;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod explaining;
+#[cfg(test)]
+mod formats;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
@@ -45,6 +53,10 @@ mod streaming;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod upstreams;
+#[cfg(test)]
+mod validators;
 #[cfg(test)]
 mod watching;

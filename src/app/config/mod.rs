@@ -20,10 +20,11 @@ use http::{Method, Uri};
 
 use crate::base::{Place, Report};
 use crate::policy::source::Documents;
-use crate::proxy::{ConnectionBounds, TlsFiles};
+use crate::proxy::{Announcers, ConnectionBounds, TlsFiles};
 use crate::request::RequestBounds;
 use crate::upstream::{
-    Breaker, ClientCertificate, Expired, HealthCheck, LoginBody, Put, Retries, Timeouts, TokenAt, Trust,
+    Breaker, ClientCertificate, Expired, HealthCheck, Http2, LoginBody, Put, Retries, Timeouts, TokenAt,
+    Trust,
 };
 
 pub use identity::{IdentityConfig, Places};
@@ -47,6 +48,8 @@ pub struct Config {
     pub shadow_policies: Option<PathBuf>,
     /// Where [`Config::policies`] is named.
     pub policies_place: Place,
+    /// What seals what callers are given to bring back; `None`: a key that nobody knows.
+    pub sealing: Option<SealingConfig>,
     /// Keys that masks use, by the name the policy gives them.
     pub secrets: Vec<(Arc<str>, SecretSource)>,
     /// What survives a restart.
@@ -72,6 +75,10 @@ pub struct ListenerConfig {
     pub tls: Option<TlsFiles>,
     /// Whether HTTP/2 is spoken beside HTTP/1.1.
     pub http2: bool,
+    /// The peers that speak the PROXY protocol.
+    pub announcers: Announcers,
+    /// What callers know it by, such as `https://crm.example.com`; `None`: what they connect to.
+    pub public_url: Option<Box<str>>,
     /// Where it is described.
     pub place: Place,
 }
@@ -98,8 +105,10 @@ pub struct ApiConfig {
     pub trust: Trust,
     /// What the gateway shows when it is asked for a certificate.
     pub certificate: Option<ClientCertificate>,
-    /// Whether HTTP/2 is offered.
-    pub http2: bool,
+    /// Whether HTTP/2 is spoken to it.
+    pub http2: Http2,
+    /// Whether its entity tags are withheld from callers.
+    pub withhold_etags: bool,
     /// How the gateway identifies itself.
     pub credential: CredentialConfig,
     /// The timeouts.
@@ -162,6 +171,8 @@ pub struct OAuth2Config {
     pub client_secret: SecretSource,
     /// A refresh token.
     pub refresh_token: Option<SecretSource>,
+    /// The file that keeps the one the provider gave last.
+    pub refresh_state: Option<PathBuf>,
     /// What is asked for.
     pub scopes: Vec<Arc<str>>,
     /// Further parameters.
@@ -187,6 +198,15 @@ pub struct LoginConfig {
     pub token: TokenAt,
     /// How long it is used.
     pub lifetime: Option<Duration>,
+}
+
+/// What seals what callers are given to bring back.
+#[derive(Clone, Debug)]
+pub struct SealingConfig {
+    /// Seals and opens.
+    pub key: SecretSource,
+    /// Opens what was sealed before the key was exchanged.
+    pub previous_key: Option<SecretSource>,
 }
 
 /// Where the store is.

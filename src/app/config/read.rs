@@ -8,23 +8,25 @@ use std::time::Duration;
 use crate::base::Diagnostic;
 use crate::identity::ClientPolicy;
 use crate::policy::source::{Documents, Fields, Node, Value, Word, members, number, word};
-use crate::proxy::{ConnectionBounds, HeadBounds, TlsFiles};
+use crate::proxy::{Announcers, ConnectionBounds, HeadBounds, TlsFiles};
 use crate::request::RequestBounds;
 
 use super::{
-    AccessLogConfig, AdminConfig, AuditConfig, BoundsConfig, Config, ListenerConfig, LogsConfig, SecretAt,
-    SecretSource, StoreConfig, SyncConfig, units,
+    AccessLogConfig, AdminConfig, AuditConfig, BoundsConfig, Config, ListenerConfig, LogsConfig,
+    SealingConfig, SecretAt, SecretSource, StoreConfig, SyncConfig, units,
 };
 
 /// Reads the whole file. What is wrong is in the report of `documents`; the value is then not to be used.
 pub(super) fn config(documents: &Documents, file: &Path, root: &Node) -> Option<Config> {
-    let reader = Reader { documents, base: file.parent().unwrap_or(Path::new("")) };
     let fields = Fields::of(documents, root, "the configuration")?;
+    let seals = fields.node("sealing").is_some();
+    let reader = Reader { documents, base: file.parent().unwrap_or(Path::new("")), seals };
     let listeners = fields.required("listeners").map(|node| reader.listeners(node)).unwrap_or_default();
     let admin = fields.node("admin").and_then(|node| reader.admin(node));
     let apis = fields.required("apis").map(|node| reader.apis(node)).unwrap_or_default();
     let identity = fields.node("identity").and_then(|node| reader.identity(node)).unwrap_or_default();
     let policies = fields.required("policies").and_then(|node| reader.policies(node));
+    let sealing = fields.node("sealing").map(|node| reader.sealing(node));
     let secrets = fields.node("secrets").map(|node| reader.secrets(node)).unwrap_or_default();
     let store = fields.node("store").and_then(|node| reader.store(node)).unwrap_or(StoreConfig::Memory);
     let audit = fields.required("audit").and_then(|node| reader.audit(node));
@@ -43,6 +45,7 @@ pub(super) fn config(documents: &Documents, file: &Path, root: &Node) -> Option<
         policies: reader.path(&policies),
         shadow_policies: shadow_policies.map(|shadow| reader.path(&shadow)),
         policies_place: documents.place(policies.mark),
+        sealing: sealing.map_or(Some(None), |found| found.map(Some))?,
         secrets,
         store,
         audit: audit?,
@@ -55,6 +58,8 @@ pub(super) fn config(documents: &Documents, file: &Path, root: &Node) -> Option<
 pub(super) struct Reader<'d> {
     pub(super) documents: &'d Documents,
     base: &'d Path,
+    /// Whether there is a key that outlives a restart.
+    pub(super) seals: bool,
 }
 
 impl Reader<'_> {
@@ -97,13 +102,67 @@ impl Reader<'_> {
         let address = self.address(&fields);
         let tls = fields.node("tls").map(|node| self.tls(node));
         let http2 = fields.flag("http2").unwrap_or(true);
+        let announcers = fields.node("proxy_protocol").map(|node| self.announcers(node)).unwrap_or_default();
+        let public_url = fields.text("public_url").map(|word| self.public_url(&word));
         let place = self.documents.place(name.mark);
         fields.finish();
         let tls = match tls {
             Some(files) => Some(files?),
             None => None,
         };
-        Some(ListenerConfig { name: name.text.clone(), address: address?, tls, http2, place })
+        let public_url = match public_url {
+            Some(url) => Some(url?),
+            None => None,
+        };
+        let name = name.text.clone();
+        Some(ListenerConfig { name, address: address?, tls, http2, announcers, public_url, place })
+    }
+
+    /// Who has to speak the PROXY protocol.
+    fn announcers(&self, node: &Node) -> Announcers {
+        let Some(fields) = Fields::of(self.documents, node, "`proxy_protocol`") else {
+            return Announcers::default();
+        };
+        let from = self.networks(fields.texts("from"));
+        let named = !from.is_empty();
+        fields.finish();
+        if !named {
+            self.documents.error_with_help(
+                "nobody-listed",
+                "`proxy_protocol` lists nobody whose word counts",
+                "name the balancers: `{ from: [10.0.0.0/24] }`",
+                node.mark,
+            );
+        }
+        Announcers(from)
+    }
+
+    /// Scheme and host, and nothing behind them.
+    fn public_url(&self, word: &Word) -> Option<Box<str>> {
+        let text = word.as_str().trim_end_matches('/');
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let fits = host.is_some_and(|host| {
+            host.chars().all(plain)
+                && host.parse::<http::uri::Authority>().is_ok_and(|host| !host.host().is_empty())
+        });
+        if !fits {
+            self.documents.error_with_help(
+                "wrong-url",
+                format!("`{}` is not what callers know a listener by", word.text),
+                "write scheme and host, perhaps a port, such as `https://crm.example.com`",
+                word.mark,
+            );
+        }
+        fits.then(|| text.into())
+    }
+
+    fn sealing(&self, node: &Node) -> Option<SealingConfig> {
+        let fields = Fields::of(self.documents, node, "`sealing`")?;
+        let key = fields.required("key").and_then(|node| self.secret(node));
+        let previous = fields.node("previous_key").map(|node| self.secret(node));
+        fields.finish();
+        Some(SealingConfig { key: key?, previous_key: previous.map_or(Some(None), |found| found.map(Some))? })
     }
 
     fn tls(&self, node: &Node) -> Option<TlsFiles> {

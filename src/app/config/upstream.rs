@@ -1,6 +1,7 @@
 //! The `apis` section: where upstreams are and how the gateway behaves towards them.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use http::{HeaderName, Method, StatusCode, Uri};
 use crate::base::Diagnostic;
 use crate::policy::source::{Fields, Node, Value, Word, items, members, number, word, words};
 use crate::upstream::{
-    Breaker, ClientCertificate, Expired, HealthCheck, LoginBody, Put, Retries, Timeouts, TokenAt, Trust,
+    Breaker, ClientCertificate, Expired, HealthCheck, Http2, LoginBody, Put, Retries, Timeouts, TokenAt,
+    Trust,
 };
 
 use super::read::Reader;
@@ -30,7 +32,9 @@ impl Reader<'_> {
             None => Trust::System,
         };
         let certificate = fields.node("certificate").map(|node| self.client_certificate(node));
-        let http2 = fields.flag("http2").unwrap_or(true);
+        let http2 = self.http2(&fields);
+        let withhold_etags =
+            fields.choice("etags", &[("tokens", false), ("withheld", true)]).unwrap_or(false);
         let credential = match fields.node("credential") {
             Some(node) => self.credential(node),
             None => Some(CredentialConfig::None),
@@ -46,6 +50,7 @@ impl Reader<'_> {
         fields.finish();
         let urls = urls?;
         self.refuse_idle_certificate(certificate.is_some(), &urls, node);
+        self.refuse_known(http2, &urls, node);
         Some(ApiConfig {
             name: name.text.clone(),
             urls,
@@ -53,6 +58,7 @@ impl Reader<'_> {
             trust,
             certificate: certificate.map_or(Some(None), |found| found.map(Some))?,
             http2,
+            withhold_etags,
             credential: credential?,
             timeouts,
             max_connections,
@@ -64,6 +70,23 @@ impl Reader<'_> {
             compression,
             place: self.documents.place(name.mark),
         })
+    }
+
+    /// `true`, `false`, or `prior_knowledge`.
+    fn http2(&self, fields: &Fields<'_>) -> Http2 {
+        match fields.node("http2").map(|node| &node.value) {
+            Some(Value::Text(text)) if text.as_ref() == "prior_knowledge" => Http2::Known,
+            Some(_) if fields.flag("http2") == Some(false) => Http2::Never,
+            _ => Http2::Offered,
+        }
+    }
+
+    /// Over TLS it is agreed on (RFC 9113 section 3.2), so that there is nothing to be known.
+    fn refuse_known(&self, http2: Http2, urls: &[Uri], node: &Node) {
+        if http2 == Http2::Known && urls.iter().any(|url| url.scheme_str() == Some("https")) {
+            let message = "`prior_knowledge` is for upstreams without TLS";
+            self.documents.error_with_help("wrong-http2", message, "write `http2: true`", node.mark);
+        }
     }
 
     /// `url`, or several `urls`.
@@ -219,6 +242,8 @@ impl Reader<'_> {
         let client_id = fields.required_text("client_id").map(|word| word.text);
         let client_secret = fields.required("client_secret").and_then(|node| self.secret(node));
         let refresh_token = fields.node("refresh_token").map(|node| self.secret(node));
+        let refresh_state =
+            fields.text("refresh_state").map(|word| self.refresh_state(&word, refresh_token.is_some()));
         let scopes = fields.texts("scopes").unwrap_or_default().into_iter().map(|word| word.text).collect();
         let parameters =
             fields.node("parameters").map(|node| self.pairs(node, "`parameters`")).unwrap_or_default();
@@ -233,11 +258,28 @@ impl Reader<'_> {
             client_id: client_id?,
             client_secret: client_secret?,
             refresh_token: refresh_token.map_or(Some(None), |found| found.map(Some))?,
+            refresh_state,
             scopes,
             parameters: parameters.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             trust,
             in_body,
         })
+    }
+
+    /// Where the refresh token that was given last is kept; sealed, so that there has to be a key.
+    fn refresh_state(&self, word: &Word, refreshes: bool) -> PathBuf {
+        if !refreshes {
+            let message = "`refresh_state` keeps a `refresh_token`, and there is none";
+            self.documents.error("idle-state", message, word.mark);
+        } else if !self.seals {
+            self.documents.error_with_help(
+                "no-key",
+                "`refresh_state` is sealed with a key that outlives a restart, and there is none",
+                "add `sealing: { key: { file: PATH } }`",
+                word.mark,
+            );
+        }
+        self.path(word)
     }
 
     fn warn_of_plain(&self, url: &Uri, word: &Word) {

@@ -71,6 +71,15 @@ pub(super) fn judge_parts(head: &http::request::Parts) -> Result<(), Violation> 
     Ok(())
 }
 
+/// Whether a request is for a host, whatever port it names. HTTP/1.0 without `Host` is for whomever it reaches.
+pub(super) fn is_for(head: &http::request::Parts, name: &str) -> bool {
+    let stated = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = head.uri.authority().map(http::uri::Authority::as_str).or(stated) else { return true };
+    let Ok(host) = host.parse::<http::uri::Authority>() else { return false };
+    let plain = |host: &str| host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    plain(host.host()) == plain(name)
+}
+
 /// The lines of a head without their CRLF. That every LF has a CR before it was checked while it was read.
 struct Lines<'h>(&'h [u8]);
 

@@ -263,15 +263,19 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Strict<I> {
 }
 
 /// What is checked of every head, in whatever version of HTTP it came. For HTTP/1 the rest was checked in its bytes;
-/// for HTTP/2 it is what the frames leave open (RFC 9113 section 8.3.1).
-pub(super) fn admit(head: &http::request::Parts) -> Result<(), Violation> {
+/// for HTTP/2 it is what the frames leave open (RFC 9113 section 8.3.1). A connection that was opened for one host, as
+/// the TLS handshake says, serves no other (RFC 9110 section 7.4).
+pub(super) fn admit(head: &http::request::Parts, opened_for: Option<&str>) -> Result<(), Violation> {
     if matches!(head.method, http::Method::CONNECT | http::Method::TRACE) {
         return Err(Violation::Tunnel);
     }
-    if head.version != http::Version::HTTP_2 {
-        return Ok(());
+    if head.version == http::Version::HTTP_2 {
+        head::judge_parts(head)?;
     }
-    head::judge_parts(head)
+    match opened_for {
+        Some(name) if !head::is_for(head, name) => Err(Violation::Misdirected),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Where in the stream of requests we are.

@@ -42,6 +42,9 @@ pub enum Violation {
     /// `Expect` that is not `100-continue`.
     #[error("unsupported expectation")]
     Expectation,
+    /// A host that the TLS handshake did not name.
+    #[error("host other than the one named in the tls handshake")]
+    Misdirected,
     /// `CONNECT` or `TRACE`, which would open a tunnel or echo what was sent.
     #[error("method is not for a gateway")]
     Tunnel,

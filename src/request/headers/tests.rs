@@ -101,7 +101,7 @@ fn names_with_underscores_are_other_names() {
 fn a_switch_of_protocols_is_refused() {
     let refused = |protocol| {
         let lines = [("connection", "upgrade"), ("upgrade", protocol)];
-        refuse_what_cannot_be_dropped(&head("GET", &lines), &[], false)
+        refuse_what_cannot_be_dropped(&head("GET", &lines), &[], false, false)
     };
     assert!(matches!(refused("websocket"), Err(Refused::Upgrade)));
     assert!(matches!(refused("h2c, websocket"), Err(Refused::Upgrade)));
@@ -112,7 +112,7 @@ fn a_switch_of_protocols_is_refused() {
 fn a_precondition_on_a_change_is_refused_where_it_would_be_lost() {
     for name in ["if-match", "if-none-match", "if-unmodified-since"] {
         let checked = |method, names: &[&str], public| {
-            refuse_what_cannot_be_dropped(&head(method, &[(name, "x")]), &extra(names), public)
+            refuse_what_cannot_be_dropped(&head(method, &[(name, "x")]), &extra(names), public, false)
         };
         assert!(matches!(checked("PUT", &[], false), Err(Refused::Precondition(_))), "{name}");
         assert!(matches!(checked("POST", &["x-other"], false), Err(Refused::Precondition(_))), "{name}");

@@ -6,6 +6,7 @@
 //! lock an account; and a token that was fetched a moment ago is not renewed because one answer dislikes it.
 
 mod recipe;
+mod reflections;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,9 @@ use crate::telemetry::Metrics;
 use super::config::{Expired, Put, TokenSource, UpstreamConfig};
 use super::error::{SetupError, UpstreamError};
 
-use recipe::{Fresh, Recipe};
+use recipe::{Fresh, Recipe, Refresh};
+
+pub use reflections::Reflections;
 
 /// The credential of one upstream.
 pub(super) struct Keyring {
@@ -45,6 +48,8 @@ pub(super) struct Keyring {
 /// What is shown. No `Debug`: it is a secret.
 pub(super) struct Token {
     value: Secret<String>,
+    /// As what it would be seen in answers.
+    reflections: Arc<Reflections>,
     /// Since when, and until when it is used, on the clock's monotonic scale.
     since: Duration,
     until: Option<Duration>,
@@ -55,7 +60,7 @@ pub(super) struct Token {
 #[derive(Default)]
 struct Turn {
     /// The refresh token that the provider gave last.
-    refresh: Option<Secret<String>>,
+    refresh: Refresh,
     failures: u32,
     /// When the next renewal may be tried, and why the last one failed.
     closed: Option<(Duration, Arc<str>)>,
@@ -147,7 +152,8 @@ impl Keyring {
             None => self.generations.fetch_add(1, Ordering::Relaxed) + 1,
         };
         let until = fresh.lifetime.map(|lifetime| now.saturating_add(lifetime));
-        let token = Arc::new(Token { value: fresh.value, since: now, until, generation });
+        let reflections = Arc::new(Reflections::of(&self.api, &self.put, &fresh.value));
+        let token = Arc::new(Token { value: fresh.value, reflections, since: now, until, generation });
         self.current.store(Some(Arc::clone(&token)));
         token
     }
@@ -159,6 +165,11 @@ impl Keyring {
 
     fn holds(&self, token: &Token) -> bool {
         token.until.is_none_or(|until| self.clock.monotonic() < until)
+    }
+
+    /// As what a token would be seen in answers.
+    pub(super) fn reflections(token: &Token) -> Arc<Reflections> {
+        Arc::clone(&token.reflections)
     }
 
     /// The query parameter that carries the token.

@@ -12,12 +12,15 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
+use tracing::warn;
 
 use crate::base::Secret;
 use crate::request::collect;
 
 use super::{RESERVED, behind};
-use crate::upstream::config::{Login, LoginBody, OAuth2, SecretReader, TokenAt, TokenSource, UpstreamConfig};
+use crate::upstream::config::{
+    Http2, Login, LoginBody, OAuth2, SecretReader, TokenAt, TokenSource, UpstreamConfig,
+};
 use crate::upstream::connect::Connector;
 use crate::upstream::error::{SetupError, UpstreamError};
 use crate::upstream::origin::Origin;
@@ -27,6 +30,14 @@ pub(super) enum Recipe {
     Fixed(SecretReader),
     OAuth2(Box<OAuth2>, Asker),
     Login(Box<Login>, Origin, Asker),
+}
+
+/// The refresh token that was given last.
+#[derive(Default)]
+pub(super) struct Refresh {
+    given: Option<Secret<String>>,
+    /// Whether what was kept before the start has been looked at: it is tried once.
+    looked: bool,
 }
 
 /// A token that was just got.
@@ -83,7 +94,7 @@ impl Recipe {
     }
 
     /// Gets one. `refresh` is the refresh token that was given last, and takes the next.
-    pub(super) async fn fetch(&self, refresh: &mut Option<Secret<String>>) -> Result<Fresh, RenewError> {
+    pub(super) async fn fetch(&self, refresh: &mut Refresh) -> Result<Fresh, RenewError> {
         match self {
             Self::Fixed(secret) => Ok(Fresh { value: read(secret).await?, lifetime: secret.again }),
             Self::OAuth2(oauth2, asker) => ask_provider(oauth2, asker, refresh).await,
@@ -92,14 +103,16 @@ impl Recipe {
     }
 }
 
-async fn ask_provider(
-    oauth2: &OAuth2,
-    asker: &Asker,
-    refresh: &mut Option<Secret<String>>,
-) -> Result<Fresh, RenewError> {
+async fn ask_provider(oauth2: &OAuth2, asker: &Asker, refresh: &mut Refresh) -> Result<Fresh, RenewError> {
     let secret = read(&oauth2.client_secret).await?;
+    if !std::mem::replace(&mut refresh.looked, true)
+        && let Some(keeper) = oauth2.keeper.clone()
+    {
+        let kept = tokio::task::spawn_blocking(move || keeper.load()).await;
+        refresh.given = kept.map_err(|_| RenewError::Request)?;
+    }
     // One that was given last is used once: if it fails, the next try is with the configured one.
-    let token = match (refresh.take(), &oauth2.refresh_token) {
+    let token = match (refresh.given.take(), &oauth2.refresh_token) {
         (Some(given), Some(_)) => Some(given),
         (_, Some(configured)) => Some(read(configured).await?),
         (_, None) => None,
@@ -145,7 +158,15 @@ async fn ask_provider(
     if token.is_some() {
         let next = answer.get("refresh_token").and_then(Value::as_str);
         // A provider that gives no new one lets the old one be used again.
-        *refresh = next.map(|next| Secret::new(next.to_owned())).or(token);
+        let next = next.map(|next| Secret::new(next.to_owned()));
+        if let (Some(next), Some(keeper)) = (next.clone(), oauth2.keeper.clone()) {
+            let kept = tokio::task::spawn_blocking(move || keeper.save(&next)).await;
+            // The token is good for as long as the gateway runs.
+            if let Ok(Err(reason)) = kept {
+                warn!(%reason, "the refresh token is not kept for the next start");
+            }
+        }
+        refresh.given = next.or(token);
     }
     let seconds = answer.get("expires_in");
     let seconds = seconds.and_then(|found| found.as_u64().or_else(|| found.as_str()?.parse().ok()));
@@ -265,7 +286,7 @@ pub(super) struct Asker {
 impl Asker {
     fn new(config: &UpstreamConfig, base: &Uri) -> Result<Self, SetupError> {
         // One request in a while: HTTP/1.1, and no connection is kept for it.
-        let connector = Connector::new(config, base, false)?;
+        let connector = Connector::new(config, base, Http2::Never)?;
         let client =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).set_host(true).build(connector);
         Ok(Self { client })

@@ -203,6 +203,7 @@ async fn tokens_come_from_token_endpoints_with_both_grants() {
     let crm = Scripted::start(|_| json("{}")).await;
     let oauth2 = |refresh: bool, in_body| {
         TokenSource::OAuth2(Box::new(OAuth2 {
+            keeper: None,
             token_url: format!("{}/token", issuer.url()).parse().unwrap(),
             client_id: "gate way".into(),
             client_secret: secret(),

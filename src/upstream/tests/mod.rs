@@ -22,7 +22,9 @@ use crate::telemetry::Metrics;
 
 use super::answer::UpstreamResponse;
 use super::config::tests::config;
-use super::config::{Credentials, Expired, Put, SecretReader, Timeouts, TokenSource, Trust, UpstreamConfig};
+use super::config::{
+    Credentials, Expired, Http2, Put, SecretReader, Timeouts, TokenSource, Trust, UpstreamConfig,
+};
 use super::error::{Phase, UpstreamError};
 use super::exchange::Upstream;
 use super::pki::Authority;
@@ -457,14 +459,14 @@ async fn http2_is_spoken_where_it_is_offered_and_configured() {
     let port = start_h2(authority.server(&["h2"]), "abc", true).await;
     let over_http2 = UpstreamConfig {
         trust: trust.clone(),
-        http2: true,
+        http2: Http2::Offered,
         host: Some("crm.example".into()),
         ..config(&format!("https://127.0.0.1:{port}/base"))
     };
     let answer = get(&upstream(over_http2.clone())).await.unwrap();
     assert_eq!(answer.head().headers["x-seen"], "https://crm.example/base/a None");
     assert_eq!(read(answer).await.unwrap(), b"abc");
-    let over_http1 = UpstreamConfig { http2: false, ..over_http2 };
+    let over_http1 = UpstreamConfig { http2: Http2::Never, ..over_http2 };
     assert!(get_all(&upstream(over_http1)).await.is_err());
 }
 
@@ -473,7 +475,10 @@ async fn a_reset_stream_is_no_end() {
     let authority = Authority::new();
     let trust = Trust::Pem(authority.pem().into_bytes().into());
     let port = start_h2(authority.server(&["h2"]), "abc", false).await;
-    let upstream =
-        upstream(UpstreamConfig { trust, http2: true, ..config(&format!("https://127.0.0.1:{port}")) });
+    let upstream = upstream(UpstreamConfig {
+        trust,
+        http2: Http2::Offered,
+        ..config(&format!("https://127.0.0.1:{port}"))
+    });
     assert!(matches!(get_all(&upstream).await, Err(UpstreamError::Broken(_))));
 }

@@ -10,20 +10,20 @@ use super::combined::{crm, identity};
 use crate::support::gateway::{SALES, Setup};
 use crate::support::upstream::{Act, Framing, Received, Upstream, answer, json as ok};
 
-const ISSUER: &str = "https://id.example";
+pub(super) const ISSUER: &str = "https://id.example";
 const DATA: &str = r#"{"data":[{"id":1,"name":"Ada","owner_id":"li.na","phone":"13800138000"}],"total":1}"#;
 const FAR: i64 = 4_000_000_000;
 
 /// An issuer's key, and its JWK set.
-struct Signer(EncodingKey);
+pub(super) struct Signer(pub(super) EncodingKey);
 
 impl Signer {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let pair = rcgen::KeyPair::generate().unwrap();
         Self(EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap())
     }
 
-    fn jwks(&self) -> String {
+    pub(super) fn jwks(&self) -> String {
         let mut jwk =
             serde_json::to_value(Jwk::from_encoding_key(&self.0, Algorithm::ES256).unwrap()).unwrap();
         jwk["kid"] = "k1".into();
@@ -41,7 +41,7 @@ impl Signer {
     }
 }
 
-fn issuer(more: &str) -> String {
+pub(super) fn issuer(more: &str) -> String {
     format!(
         "  issuers:
     - {{ issuer: '{ISSUER}', audiences: [crm], algorithms: [ES256], keys: {{ file: jwks.json }}{more} }}\n"

@@ -15,7 +15,7 @@ use fieldgate::request::{self as narrowing, Refused, RequestBounds};
 use fieldgate::response::{self as screening, ClientFacts, Outcome, StreamError, Unscreenable};
 use fieldgate::rewrite::Counts;
 use fieldgate::telemetry::Metrics;
-use fieldgate::upstream::{UpstreamConfig, UpstreamError, Upstreams};
+use fieldgate::upstream::{Http2, UpstreamConfig, UpstreamError, Upstreams};
 use http::Request;
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
@@ -65,7 +65,7 @@ impl Stages {
         let complaints = loaded.report.diagnostics().to_vec();
         let plan = loaded.plan.unwrap_or_else(|| panic!("{complaints:#?}"));
         let mut config = UpstreamConfig {
-            http2: false,
+            http2: Http2::Never,
             max_connections: 64,
             max_pending: 0,
             compression: true,

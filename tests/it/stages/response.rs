@@ -425,7 +425,7 @@ async fn the_first_byte_goes_out_before_the_last_has_come() {
     let bounds = RequestBounds::default();
     let request = narrowing::apply(&permit, None, get("/customers"), &bounds).await.unwrap();
     let answer = stages.upstreams.send(&permit, request).await.unwrap();
-    let client = ClientFacts { method: http::Method::GET, accept_encoding: None, origin: None };
+    let client = ClientFacts::of(&get("/customers").into_parts().0, false);
     let mut body = screening::transform(&permit, answer, &client).await.unwrap().into_body();
     assert_eq!(body.size_hint().exact(), None);
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();

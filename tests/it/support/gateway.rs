@@ -108,6 +108,12 @@ impl Setup {
         }
     }
 
+    /// Another upstream in its place.
+    pub(crate) fn upstream(mut self, url: String) -> Self {
+        self.upstream = url;
+        self
+    }
+
     /// Another policy in place of [`POLICY`]; its groups are `sales`, `managers` and `finance`.
     pub(crate) fn only(mut self, text: &str) -> Self {
         text.clone_into(&mut self.policy);

@@ -419,7 +419,7 @@ impl Reader<'_> {
         }
     }
 
-    fn networks(&self, words: Option<Vec<Word>>) -> Vec<IpNet> {
+    pub(in crate::app::config) fn networks(&self, words: Option<Vec<Word>>) -> Vec<IpNet> {
         let parse = |word: &Word| {
             let one = word.as_str().parse::<std::net::IpAddr>().ok().map(IpNet::from);
             let network = word.as_str().parse().ok().or(one);

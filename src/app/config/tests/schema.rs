@@ -19,6 +19,8 @@ const MAPPINGS: [(&str, &str); 42] = [
     ("listeners: { a: { tls: { ODD: 1 } } }", "/$defs/listener/properties/tls"),
     ("policies: { ODD: 1 }", "/properties/policies/anyOf/1"),
     ("admin: { ODD: 1 }", "/properties/admin"),
+    ("sealing: { ODD: 1 }", "/properties/sealing"),
+    ("listeners: { a: { proxy_protocol: { ODD: 1 } } }", "/$defs/listener/properties/proxy_protocol"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { certificate: { ODD: 1 } } }", "/$defs/api/properties/certificate"),
     ("apis: { a: { credential: { ODD: 1 } } }", "/$defs/credential/anyOf/1"),
