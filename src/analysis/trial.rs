@@ -134,8 +134,7 @@ pub fn admitted(
                 return Err(Refusal::NotReleased);
             }
             let kept = screened.body.unwrap_or_default();
-            let applied = Applied::new(read, screened.counts.grants, &kept, None);
-            Some(applied.map_err(|_| Refusal::NotReleased)?)
+            Some(Applied::new(read, screened.counts.grants, &kept, None))
         }
     };
     let request = Request::from_parts(head, Full::new(body));
@@ -176,7 +175,7 @@ pub fn screen(permit: &Permit, status: StatusCode, answer: &[u8]) -> Screened {
         return Screened { status, body: Some(answer.to_vec()), counts: Counts::default(), cut: None };
     }
     let errors = permit.route().errors.as_ref();
-    let told = errors.is_some_and(|shape| is_told(shape, answer));
+    let told = status.is_success() && errors.is_some_and(|shape| is_told(shape, answer));
     if !status.is_success() || told {
         // Errors of the upstream are replaced but for what is declared: their texts may hold values.
         let absent = permit.route().single && matches!(status.as_u16(), 403 | 404 | 410);
