@@ -15,6 +15,7 @@ mod shapes;
 
 pub(super) use routes::writes_one;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use crate::rewrite::condition::{ParamTable, Predicate};
 use crate::rewrite::{Path, PathError};
 
 use super::keys::MaskKeys;
-use super::model::{ResourceId, RoleId, Tables};
+use super::model::{ResourceId, RoleId, Tables, View};
 use super::operation::Action;
 use super::router::Router;
 use super::source::{Documents, Mark, Word, did_you_mean};
@@ -58,6 +59,7 @@ pub(super) fn compile(documents: &Documents, set: &PolicySet, keys: &MaskKeys, p
         conditions: HashMap::new(),
         resource_ids: HashMap::new(),
         label_ids: HashMap::new(),
+        proving: Cell::new(View::Live),
     };
     compiler.labels();
     compiler.resources();
@@ -83,6 +85,8 @@ struct Compiler<'a> {
     conditions: HashMap<Arc<str>, Option<Arc<Predicate>>>,
     resource_ids: HashMap<Arc<str>, ResourceId>,
     label_ids: HashMap<Arc<str>, usize>,
+    /// The rules that invariants are proved of.
+    proving: Cell<View>,
 }
 
 /// Where a condition stands, which decides what it may read.

@@ -183,3 +183,30 @@ fn nothing_in_shadow_costs_nothing() {
     assert!(!plan(POLICY).has_shadow());
     assert!(plan(&with("actions: [list], fields: { show: [phone] }")).has_shadow());
 }
+
+#[test]
+fn an_invariant_that_would_break_is_a_warning() {
+    let text = with("actions: [list], fields: { show: [phone] }")
+        + "invariants:\n  - { name: phones stay masked, never: { show: [phone] } }\n";
+    let loaded = crate::policy::tests::load(&text);
+    assert!(!loaded.report.has_errors(), "{}", loaded.report.to_text(false));
+    let said = said(&loaded.report);
+    assert!(
+        said.iter().any(|line| line.contains("invariant-broken-in-shadow with the rules in shadow")),
+        "{said:?}"
+    );
+    let live = text.replace("mode: shadow, ", "");
+    assert!(crate::policy::tests::load(&live).report.has_errors());
+}
+
+#[test]
+fn a_binding_in_shadow_excuses_nobody() {
+    let text = format!(
+        "{POLICY}  - {{ role: guest, when: true, mode: shadow }}\n\
+         invariants:\n  - {{ name: n, never: {{ mask: [phone], except_roles: [guest] }} }}\n"
+    );
+    assert!(
+        crate::policy::tests::load(&text).report.has_errors(),
+        "it is masked to sales, who are no guests"
+    );
+}
