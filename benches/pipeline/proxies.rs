@@ -1,5 +1,6 @@
 //! The two that are compared, each a process of its own, so that its processor time can be told apart.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,8 @@ pub(crate) trait Proxy {
     fn addr(&self) -> SocketAddr;
     /// The processor time of its process so far.
     fn cpu(&self) -> Duration;
+    /// The memory of its process, in bytes.
+    fn resident(&self) -> u64;
 }
 
 /// A process that listens; ended when it is dropped.
@@ -50,6 +53,13 @@ impl Server {
             text.split(' ').next()?.parse::<u64>().ok()
         });
         Duration::from_nanos(nanos.sum())
+    }
+
+    /// A figure of proc_pid_status(5), in bytes.
+    fn memory(&self, name: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("such a line");
+        line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().expect("a number") << 10
     }
 }
 
@@ -98,25 +108,60 @@ impl Proxy for PassThrough {
     fn cpu(&self) -> Duration {
         self.server.cpu()
     }
+
+    fn resident(&self) -> u64 {
+        self.server.memory("VmRSS:")
+    }
 }
 
 /// The gateway: the binary, with everything on that a deployment has on.
 pub(crate) struct Gateway {
     server: Server,
-    _dir: TempDir,
+    admin: SocketAddr,
+    dir: TempDir,
 }
 
 impl Gateway {
     pub(crate) fn start(upstream: SocketAddr) -> Self {
+        Self::with(upstream, POLICY)
+    }
+
+    pub(crate) fn with(upstream: SocketAddr, policy: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let addr = free_port();
-        write(dir.path(), "fieldgate.yaml", &config(addr, upstream));
+        let (addr, admin) = (free_port(), free_port());
+        write(dir.path(), "fieldgate.yaml", &config(addr, admin, upstream));
         write(dir.path(), "key", KEY);
         std::fs::create_dir(dir.path().join("policies")).expect("a directory");
-        write(dir.path(), "policies/bench.yaml", POLICY);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fieldgate"));
+        write(dir.path(), "policies/bench.yaml", policy);
+        let built = env!("CARGO_BIN_EXE_fieldgate").into();
+        let mut command = Command::new(std::env::var_os(BINARY).unwrap_or(built));
         command.args(["serve", "--config"]).arg(dir.path().join("fieldgate.yaml"));
-        Self { server: Server::start(command, addr), _dir: dir }
+        Self { server: Server::start(command, addr), admin, dir }
+    }
+
+    /// Writes another policy where the running one came from.
+    pub(crate) fn replace_policy(&self, policy: &str) {
+        let path = self.dir.path().join("policies/bench.yaml");
+        let aside = self.dir.path().join("bench.new");
+        std::fs::write(&aside, policy).expect("a writable directory");
+        std::fs::rename(aside, path).expect("a writable directory");
+    }
+
+    /// How many policies came into force so far.
+    pub(crate) fn reloads(&self) -> u64 {
+        let mut admin = TcpStream::connect(self.admin).expect("the admin listener");
+        admin
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")
+            .expect("a request");
+        let mut text = String::new();
+        admin.read_to_string(&mut text).expect("an answer");
+        let line = text.lines().find_map(|line| line.strip_prefix(RELOADS)).expect("such a metric");
+        line.trim().parse().expect("a number")
+    }
+
+    /// The most memory that its process had, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.server.memory("VmHWM:")
     }
 }
 
@@ -132,6 +177,10 @@ impl Proxy for Gateway {
     fn cpu(&self) -> Duration {
         self.server.cpu()
     }
+
+    fn resident(&self) -> u64 {
+        self.server.memory("VmRSS:")
+    }
 }
 
 fn write(dir: &Path, name: &str, text: &str) {
@@ -142,11 +191,12 @@ fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
 
-fn config(listen: SocketAddr, upstream: SocketAddr) -> String {
+fn config(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr) -> String {
     format!(
         "
 listeners:
   bench: {{ address: '{listen}' }}
+admin: {{ address: '{admin}' }}
 apis:
   crm: {{ url: 'http://{upstream}' }}
 identity:
@@ -160,7 +210,7 @@ logs: {{ level: warn }}
 }
 
 /// An allow-list of 30 fields with three masks, and no record condition.
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 labels: [public, contact, identity]
 resources:
   customer:
@@ -196,6 +246,10 @@ roles:
 bindings:
   - { role: sales, groups: [crm-sales] }
 "#;
+
+/// The environment variable that names another binary, to compare two builds with one bench.
+const BINARY: &str = "FIELDGATE_BENCH_BINARY";
+const RELOADS: &str = "fieldgate_policy_reloads_total{result=\"success\"}";
 
 /// The environment variable that makes this program the pass-through: where to listen, the upstream, and whether with
 /// `TCP_NODELAY`.

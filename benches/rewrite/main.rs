@@ -22,7 +22,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fieldgate::rewrite::condition::Value;
+use fieldgate::rewrite::condition::Params;
 use fieldgate::rewrite::{Format, Output, RewritePlan, Rewriter};
 
 const CHUNK_BYTES: usize = 64 << 10;
@@ -84,8 +84,8 @@ impl Output for Counter {
     }
 }
 
-fn rewrite(plan: &Arc<RewritePlan>, params: &[Option<Value>], input: &[u8], chunk: usize) -> usize {
-    let mut rewriter = Rewriter::new(Arc::clone(plan), params.into());
+fn rewrite(plan: &Arc<RewritePlan>, params: &Params, input: &[u8], chunk: usize) -> usize {
+    let mut rewriter = Rewriter::new(Arc::clone(plan), params.clone());
     let mut out = Counter::default();
     for chunk in input.chunks(chunk) {
         rewriter.push(chunk, &mut out).expect("well-formed");
@@ -101,9 +101,10 @@ fn main() {
     let allow = plans::allow_list(Format::Json);
     let allowed = |chunk: usize| {
         let allow = Arc::clone(&allow);
-        move |input: &[u8]| rewrite(&allow, &[], input, chunk)
+        move |input: &[u8]| rewrite(&allow, &Params::default(), input, chunk)
     };
-    let plain = |plan: Arc<RewritePlan>| move |input: &[u8]| rewrite(&plan, &[], input, CHUNK_BYTES);
+    let plain =
+        |plan: Arc<RewritePlan>| move |input: &[u8]| rewrite(&plan, &Params::default(), input, CHUNK_BYTES);
     let (condition, params) = plans::condition();
     let mut copy = vec![0u8; CHUNK_BYTES];
     let mut cases = vec![

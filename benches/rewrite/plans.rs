@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fieldgate::rewrite::condition::{ParamTable, Predicate, Value};
+use fieldgate::rewrite::condition::{ParamTable, Params, Predicate, Value};
 use fieldgate::rewrite::mask::{Keys, Mask, MaskSpec, Masks};
 use fieldgate::rewrite::{
     Access, Bounds, Csv, Format, Grant, Layout, Path, RecordRule, Records, RewritePlan, RuleId, RuleRef,
@@ -93,12 +93,12 @@ pub(crate) fn deny_list() -> Arc<RewritePlan> {
 }
 
 /// Own records and those of one region, under the allow-list; and its parameters.
-pub(crate) fn condition() -> (Arc<RewritePlan>, Vec<Option<Value>>) {
+pub(crate) fn condition() -> (Arc<RewritePlan>, Params) {
     let mut params = ParamTable::default();
     let mine = Predicate::compile("record.owner_id == principal.id || record.region == 'east'", &mut params)
         .expect("cel");
     let plan = plan(Format::Json, vec![grant(Some(Arc::new(mine)), allow(), Access::Hide)]);
-    (plan, vec![Some(Value::Text("u7".into()))])
+    (plan, [Some(Value::Text("u7".into()))].into_iter().collect())
 }
 
 /// Comma-separated.

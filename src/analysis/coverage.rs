@@ -1,11 +1,14 @@
 //! How much of a policy its tests try.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::policy::Loaded;
 use crate::policy::source::Mark;
+use crate::policy::{Loaded, Plan};
+use crate::rewrite::Path;
 
 use super::examples::{ExampleResult, Seen};
+use super::verdicts::meant;
 
 /// What of a policy its tests try: every part, and whether one of them tried it.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,10 @@ pub struct Coverage {
     pub guards: Vec<Covered>,
     /// Masks that replaced a value.
     pub masks: Vec<Covered>,
+    /// Labelled fields that an answer held.
+    pub fields: Vec<Covered>,
+    /// Members of answers that nobody labelled, by resource and name, and a labelled field that was probably meant.
+    pub unlabelled: BTreeMap<(Arc<str>, Box<str>), Option<Arc<str>>>,
 }
 
 /// A part of a policy.
@@ -33,12 +40,13 @@ pub struct Covered {
 
 impl Coverage {
     /// The kinds of parts, by name.
-    pub fn kinds(&self) -> [(&'static str, &[Covered]); 4] {
+    pub fn kinds(&self) -> [(&'static str, &[Covered]); 5] {
         [
             ("routes", &self.routes),
             ("permissions", &self.permissions),
             ("guards", &self.guards),
             ("masks", &self.masks),
+            ("fields", &self.fields),
         ]
     }
 }
@@ -70,10 +78,34 @@ pub fn coverage(policy: &Loaded, results: &[ExampleResult]) -> Coverage {
         let name = &mask.name;
         covered(name.text.clone(), name.mark, tried(&|seen| seen.masks.contains(&name.text)))
     });
+    let fields =
+        set.resources.iter().flat_map(|resource| resource.fields.iter().map(move |own| (resource, own)));
+    let fields = fields.map(|(resource, (_, field))| {
+        let name: Arc<str> = format!("{}.{}", resource.name.text, field.text).into();
+        let tried = tried(&|seen| seen.fields.contains(&name));
+        covered(name, field.mark, tried)
+    });
+    let unlabelled = results.iter().flat_map(|result| &result.seen.unlabelled);
+    let unlabelled = unlabelled.map(|(resource, name)| {
+        let meant = Path::parse_field(name).ok().and_then(|place| {
+            let plan = policy.plan.as_ref()?;
+            meant(plan, resource, &place).or_else(|| below(plan, resource, &place))
+        });
+        ((resource.clone(), name.clone()), meant)
+    });
     Coverage {
         routes: routes.collect(),
         permissions: permissions.collect(),
         guards: guards.collect(),
         masks: masks.collect(),
+        fields: fields.collect(),
+        unlabelled: unlabelled.collect(),
     }
+}
+
+/// A labelled field below a member that nobody labelled: what stands there is no object.
+fn below(plan: &Plan, resource: &str, place: &Path) -> Option<Arc<str>> {
+    let resources = plan.survey().resources();
+    let fields = &resources.iter().find(|known| *known.name == *resource)?.fields;
+    fields.iter().find(|field| place.is_prefix_of(&field.path)).map(|field| field.text.clone())
 }

@@ -61,6 +61,10 @@ pub struct Seen {
     pub guards: BTreeSet<Arc<str>>,
     /// The masks that replaced a value.
     pub masks: BTreeSet<Arc<str>>,
+    /// The labelled fields that a released record held, as `resource.field`.
+    pub fields: BTreeSet<Arc<str>>,
+    /// The members of released records that nobody labelled, with the route's resource.
+    pub unlabelled: BTreeSet<(Arc<str>, Box<str>)>,
 }
 
 /// Runs the examples of a policy. Those that name no time run at `now`.
@@ -152,6 +156,12 @@ impl Seen {
     fn answer(&mut self, permit: &Permit, screened: &Screened) {
         let applied = &screened.counts.grants;
         self.permissions.extend(applied.iter().cloned());
+        let counts = &screened.counts;
+        let held = counts.fields.iter().filter(|(_, count)| count.shown + count.masked + count.hidden > 0);
+        self.fields.extend(held.map(|(field, _)| field.clone()));
+        if let Some(resource) = &permit.route().resource {
+            self.unlabelled.extend(counts.unknown.iter().map(|name| (resource.clone(), name.clone())));
+        }
         for rule in &permit.rewrite().rules {
             let prefix = format!("{}.", rule.name);
             let masked = screened.counts.fields.iter().filter(|(_, count)| count.masked > 0);

@@ -47,7 +47,7 @@ pub struct Reason {
 pub fn explain(plan: &Plan, permit: &Permit) -> Explanation {
     let considered = permit.rules().iter().map(|rule| (rule.clone(), plan.place_of(rule).cloned())).collect();
     let mut fields = Vec::new();
-    for rule in &permit.rewrite().rules {
+    for rule in permit.parts().flat_map(|permit| &permit.rewrite().rules) {
         fields.extend(of_rule(plan, rule));
     }
     Explanation { route: permit.route().name.clone(), roles: permit.roles().to_vec(), considered, fields }

@@ -28,7 +28,9 @@ pub use holders::Holders;
 pub use matrix::{
     About, ActionMark, Cell, Column, Group, Mark, Matrix, MatrixScope, Note, Row, Section, matrix,
 };
-pub use schema::POLICY_SCHEMA;
+#[cfg(test)]
+pub(crate) use schema::fits;
+pub use schema::{CONFIG_SCHEMA, POLICY_SCHEMA};
 pub use trial::{Admitted, Caller, Refusal, Screened, admit, admitted, foresee, screen};
 pub use update::{Update, update};
 pub use verdicts::{Considered, FieldVerdict, Outcome, RecordVerdict, Unexplained, verdicts};

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::identity::{Assumed, Principal};
 use crate::policy::{Decided, Denial, Foreseen, Permit, Plan, ShadowOf};
-use crate::request::{Applied, Outgoing, Refused, RequestBounds, apply, asks};
+use crate::request::{Applied, Outgoing, Refused, RequestBounds, apply, apply_batch, asks};
 use crate::response::{declared, is_told};
 use crate::rewrite::condition::Params;
 use crate::rewrite::{Counts, Cut, RewritePlan, Rewriter};
@@ -123,26 +123,17 @@ pub fn admitted(
     let judged = plan.needs_body(&head).then(|| body.clone());
     let operation = plan.operation(&head, judged).map_err(Refusal::Denied)?;
     let permit = plan.decide(principal, operation, now).map_err(Refusal::Denied)?;
-    let applied = match permit.pre_read() {
-        None => None,
-        Some(read) => {
-            let before = before.ok_or(Refusal::NothingBefore)?;
-            let screened = rewrite(&read.plan, permit.params(), before);
-            let released =
-                screened.cut.is_none() && screened.counts.released > 0 && screened.counts.withheld == 0;
-            if !released {
-                return Err(Refusal::NotReleased);
-            }
-            let kept = screened.body.unwrap_or_default();
-            Some(Applied::new(read, screened.counts.grants, &kept, None))
-        }
-    };
-    let request = Request::from_parts(head, Full::new(body));
+    let applied =
+        permit.parts().map(|permit| pre_read(permit, before)).collect::<Result<Vec<_>, Refusal>>()?;
+    let bounds = RequestBounds::default();
     // The body is here already, so nothing is waited for.
-    let request = apply(&permit, applied.as_ref(), request, &RequestBounds::default())
-        .now_or_never()
-        .unwrap_or(Err(Refused::NotJudged))
-        .map_err(Refusal::Refused)?;
+    let request = if permit.batch().is_some() {
+        apply_batch(&permit, &applied, &head, &bounds).now_or_never()
+    } else {
+        let request = Request::from_parts(head, Full::new(body));
+        apply(&permit, applied.first().and_then(Option::as_ref), request, &bounds).now_or_never()
+    };
+    let request = request.unwrap_or(Err(Refused::NotJudged)).map_err(Refusal::Refused)?;
     let (head, body, _) = request.into_parts();
     let body = match body {
         Outgoing::Whole(body) => body,
@@ -150,6 +141,19 @@ pub fn admitted(
         Outgoing::Empty | Outgoing::Passing(_) => Bytes::new(),
     };
     Ok(Admitted { permit, method: head.method, target: head.uri.to_string(), body })
+}
+
+/// What the read before a write gives, where there is one. All writes of a batch are told the same.
+fn pre_read(permit: &Permit, before: Option<&[u8]>) -> Result<Option<Applied>, Refusal> {
+    let Some(read) = permit.pre_read() else { return Ok(None) };
+    let before = before.ok_or(Refusal::NothingBefore)?;
+    let screened = rewrite(&read.plan, permit.params(), before);
+    let released = screened.cut.is_none() && screened.counts.released > 0 && screened.counts.withheld == 0;
+    if !released {
+        return Err(Refusal::NotReleased);
+    }
+    let kept = screened.body.unwrap_or_default();
+    Ok(Some(Applied::new(read, screened.counts.grants, &kept, None)))
 }
 
 /// What the rules in shadow would have made of a request.

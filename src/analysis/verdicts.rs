@@ -3,6 +3,8 @@
 //! Which permissions apply to a record is asked of the engine: it is given the record alone, and says whose conditions
 //! it met. What an unmet guard hides, and what selectors give at a place, is asked of the plan.
 
+mod apart;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use serde_json::value::RawValue;
 
 use crate::policy::{Permit, Plan, access_at};
 use crate::rewrite::{
-    Access, Format, Grant, Layout, Path, RecordRule, Records, RewritePlan, Rewriter, RuleId, RuleRef, Step,
+    Access, Csv, CutReason, Format, Grant, Layout, Path, RecordRule, Records, RewritePlan, Rewriter, RuleId,
+    RuleRef, Step, csv_rows,
 };
 
 /// What became of one record, and by what.
@@ -53,6 +56,9 @@ pub struct FieldVerdict {
     pub outcome: Outcome,
     /// What decided: permissions or guards, with file and line.
     pub by: Vec<(Arc<str>, Option<Arc<str>>)>,
+    /// Where nobody labelled it: a field that is labelled and differs from it only by lists (`parts.sku`, where the answer
+    /// has `parts[*].sku`).
+    pub meant: Option<Arc<str>>,
 }
 
 /// What becomes of a value.
@@ -76,7 +82,10 @@ pub enum Unexplained {
     /// It is not JSON.
     #[error("the answer is not JSON: {0}")]
     NotJson(String),
-    /// Its records do not stand as JSON objects.
+    /// Its rows cannot be told apart, or differ from its header.
+    #[error("the answer is not a table with a header row: {0:?}")]
+    NotTable(CutReason),
+    /// Its records do not stand as objects or rows with a header.
     #[error("records of this format are not explained one by one")]
     Format,
     /// There are too many.
@@ -88,45 +97,68 @@ pub enum Unexplained {
 pub fn verdicts(plan: &Plan, permit: &Permit, answer: &[u8]) -> Result<Vec<RecordVerdict>, Unexplained> {
     let rewrite = permit.rewrite();
     let text = std::str::from_utf8(answer).map_err(|error| Unexplained::NotJson(error.to_string()))?;
+    let text = text.trim_start_matches('\u{feff}');
     let one = |text: &str| -> Result<Box<RawValue>, Unexplained> {
         serde_json::from_str(text).map_err(|error| Unexplained::NotJson(error.to_string()))
     };
+    let all = |texts: &mut dyn Iterator<Item = (String, String)>| {
+        let texts = texts.take(MOST_RECORDS + 1);
+        texts.map(|(place, text)| Ok((place, one(&text)?))).collect::<Result<Vec<_>, Unexplained>>()
+    };
     let judge = Judge { plan, permit, rewrite };
-    let mut found = Vec::new();
-    let root;
-    let lines: Vec<Box<RawValue>>;
-    let (places, rule): (Vec<(String, &RawValue)>, &RuleRef) =
+    let (places, rule): (Vec<(String, Box<RawValue>)>, &RuleRef) =
         match (&rewrite.format, &rewrite.layout.records) {
             (_, Records::None) => return Ok(Vec::new()),
             (Format::Json, Records::One { at, rule } | Records::Many { at, rule }) => {
-                root = one(text.trim_start_matches('\u{feff}'))?;
-                (at_path(&root, at)?, rule)
+                let root = one(text)?;
+                let found = at_path(&root, at)?.into_iter();
+                (found.map(|(place, value)| (place, value.to_owned())).collect(), rule)
             }
-            (Format::Ndjson, Records::Many { rule, .. }) => {
-                let texts =
-                    text.lines().map(str::trim).filter(|line| !line.is_empty()).take(MOST_RECORDS + 1);
-                lines = texts.map(one).collect::<Result<_, _>>()?;
-                let placed = lines.iter().enumerate().map(|(at, line)| (format!("line {}", at + 1), &**line));
-                (placed.collect(), rule)
-            }
+            (Format::Ndjson, Records::Many { rule, .. }) => (all(&mut apart::lines(text))?, rule),
+            (Format::JsonSeq, Records::Many { rule, .. }) => (all(&mut apart::sequence(text))?, rule),
+            (Format::Sse, Records::Many { rule, .. }) => (all(&mut apart::events(text))?, rule),
+            (Format::Csv(csv), Records::Many { rule, .. }) => return judge.table(csv, rule, text),
             _ => return Err(Unexplained::Format),
         };
     if places.len() > MOST_RECORDS {
         return Err(Unexplained::TooMany);
     }
-    for (place, record) in places {
-        found.extend(judge.record(place, record, rule, 0));
-    }
-    Ok(found)
+    Ok(places.into_iter().filter_map(|(place, record)| judge.record(place, &record, rule, 0)).collect())
 }
 
 struct Judge<'a> {
     plan: &'a Plan,
     permit: &'a Permit,
-    rewrite: &'a RewritePlan,
+    rewrite: &'a Arc<RewritePlan>,
 }
 
 impl Judge<'_> {
+    /// The rows of a table. The engine is given each below its header.
+    fn table(&self, csv: &Csv, rule: &RuleRef, text: &str) -> Result<Vec<RecordVerdict>, Unexplained> {
+        let mut rows = csv_rows(text.as_bytes(), csv);
+        let Some(header) = rows.next() else { return Ok(Vec::new()) };
+        let (head, names) = header.map_err(Unexplained::NotTable)?;
+        let columns: Vec<Path> = names.iter().map(|name| csv.column(name)).collect();
+        let mut found = Vec::new();
+        for row in rows {
+            let (line, values) = row.map_err(Unexplained::NotTable)?;
+            if columns.len() > 1 && values.iter().all(String::is_empty) && values.len() == 1 {
+                continue;
+            }
+            if values.len() != columns.len() {
+                return Err(Unexplained::NotTable(CutReason::Ragged));
+            }
+            if found.len() == MOST_RECORDS {
+                return Err(Unexplained::TooMany);
+            }
+            let place = format!("row {}", found.len() + 1);
+            let Some(rule) = self.rule_of(rule, &apart::object(&columns, &values)) else { continue };
+            let applied = self.counted(self.rewrite, &[head, line]);
+            found.push(self.judged(place, rule, &applied, columns.clone(), Vec::new()));
+        }
+        Ok(found)
+    }
+
     /// `None`: what stands there is no record.
     fn record(
         &self,
@@ -141,14 +173,6 @@ impl Judge<'_> {
         }
         let rule = self.rule_of(rule, &value)?;
         let applied = self.applied(rule, record);
-        let permissions = rule.grants.iter().map(|grant| Considered {
-            name: grant.name.clone(),
-            place: self.plan.place_of(&grant.name).cloned(),
-            records: grant.when.as_ref().map(|when| when.source().clone()),
-            applies: applied.contains(&grant.name),
-        });
-        let applying: Vec<&Grant> =
-            rule.grants.iter().filter(|grant| applied.contains(&grant.name)).collect();
         let (mut related, mut relations) = (Vec::new(), Vec::new());
         for (at, target) in &rule.relations {
             relations.push(at);
@@ -159,19 +183,35 @@ impl Judge<'_> {
         }
         let mut leaves = Vec::new();
         leaves_of(&value, &mut Vec::new(), &mut leaves);
-        let fields = leaves
-            .iter()
-            .filter(|path| !relations.iter().any(|relation| relation.is_prefix_of(path)))
-            .map(|path| self.field(rule, &applying, path))
-            .collect();
-        Some(RecordVerdict {
+        leaves.retain(|path| !relations.iter().any(|relation| relation.is_prefix_of(path)));
+        Some(self.judged(place, rule, &applied, leaves, related))
+    }
+
+    /// What becomes of a record's values under the permissions that apply to it.
+    fn judged(
+        &self,
+        place: String,
+        rule: &RecordRule,
+        applied: &BTreeSet<Arc<str>>,
+        values: Vec<Path>,
+        related: Vec<RecordVerdict>,
+    ) -> RecordVerdict {
+        let permissions = rule.grants.iter().map(|grant| Considered {
+            name: grant.name.clone(),
+            place: self.plan.place_of(&grant.name).cloned(),
+            records: grant.when.as_ref().map(|when| when.source().clone()),
+            applies: applied.contains(&grant.name),
+        });
+        let applying: Vec<&Grant> =
+            rule.grants.iter().filter(|grant| applied.contains(&grant.name)).collect();
+        RecordVerdict {
             place,
             resource: rule.name.clone(),
             released: !applying.is_empty(),
             permissions: permissions.collect(),
-            fields,
+            fields: values.iter().map(|path| self.field(rule, &applying, path)).collect(),
             related,
-        })
+        }
     }
 
     fn rule_of(&self, rule: &RuleRef, record: &Value) -> Option<&RecordRule> {
@@ -195,17 +235,24 @@ impl Judge<'_> {
         let records = Records::One { at: Path::default(), rule: RuleRef::Fixed(RuleId(0)) };
         let layout = Layout { records, keep: Vec::new(), total: None };
         let plan = RewritePlan::new(Format::Json, layout, vec![alone], self.rewrite.bounds.clone());
-        let mut rewriter = Rewriter::new(Arc::new(plan), self.permit.params().clone());
+        self.counted(&Arc::new(plan), &[record.get().as_bytes()])
+    }
+
+    /// What the engine counts for an answer; none, if it cuts it.
+    fn counted(&self, plan: &Arc<RewritePlan>, answer: &[&[u8]]) -> BTreeSet<Arc<str>> {
+        let mut rewriter = Rewriter::new(Arc::clone(plan), self.permit.params().clone());
         let mut out = Vec::new();
-        let done = rewriter.push(record.get().as_bytes(), &mut out).and_then(|()| rewriter.finish(&mut out));
+        let pushed = answer.iter().try_for_each(|part| rewriter.push(part, &mut out));
+        let done = pushed.and_then(|()| rewriter.finish(&mut out));
         if done.is_ok() { rewriter.counts().grants.clone() } else { BTreeSet::new() }
     }
 
     fn field(&self, rule: &RecordRule, applying: &[&Grant], path: &Path) -> FieldVerdict {
+        let verdict = |outcome, by| FieldVerdict { path: path.to_string(), outcome, by, meant: None };
         let guards = self.plan.hiding(self.permit, &rule.name, path);
         if !guards.is_empty() {
             let by = guards.into_iter().map(|(name, place)| (name, Some(place))).collect();
-            return FieldVerdict { path: path.to_string(), outcome: Outcome::Guarded, by };
+            return verdict(Outcome::Guarded, by);
         }
         let given = |grant: &Grant| {
             let covered = grant.fields.iter().any(|selector| selector.path.is_prefix_of(path));
@@ -215,23 +262,37 @@ impl Judge<'_> {
         let showing: Vec<_> =
             applying.iter().filter(|grant| matches!(given(grant), Access::Show)).map(|g| place(&g)).collect();
         if !showing.is_empty() {
-            return FieldVerdict { path: path.to_string(), outcome: Outcome::Shown, by: showing };
+            return verdict(Outcome::Shown, showing);
         }
         let masks = applying.iter().filter_map(|grant| match given(grant) {
             Access::Mask(mask) => Some((mask, place(&grant))),
             Access::Show | Access::Hide => None,
         });
         if let Some((mask, by)) = masks.min_by_key(|(mask, _)| mask.strength()) {
-            let outcome = Outcome::Masked(mask.name().into());
-            return FieldVerdict { path: path.to_string(), outcome, by: vec![by] };
+            return verdict(Outcome::Masked(mask.name().into()), vec![by]);
         }
         let labelled = self.plan.survey().label_at(&rule.name, path).is_some();
         // Who would give it, if its condition were met.
         let would = rule.grants.iter().filter(|grant| !matches!(given(grant), Access::Hide));
         let by = would.map(|grant| place(&&grant)).collect();
-        let outcome = if labelled { Outcome::NotGiven } else { Outcome::Unlabelled };
-        FieldVerdict { path: path.to_string(), outcome, by }
+        if labelled {
+            return verdict(Outcome::NotGiven, by);
+        }
+        FieldVerdict { meant: meant(self.plan, &rule.name, path), ..verdict(Outcome::Unlabelled, by) }
     }
+}
+
+/// A labelled field of a resource that differs from a place only by lists, and so does not mean it.
+pub(super) fn meant(plan: &Plan, resource: &str, path: &Path) -> Option<Arc<str>> {
+    let plain = |path: &Path| {
+        let steps = path.steps().iter().filter(|step| !matches!(step, Step::Elements));
+        Path(steps.cloned().collect())
+    };
+    let place = plain(path);
+    let resources = plan.survey().resources();
+    let fields = &resources.iter().find(|known| *known.name == *resource)?.fields;
+    let same = fields.iter().find(|field| plain(&field.path).is_prefix_of(&place));
+    same.filter(|field| !field.path.is_prefix_of(path)).map(|field| field.text.clone())
 }
 
 /// The values at a path, each with its place; members given twice are seen once.

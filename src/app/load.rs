@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::telemetry::{Metrics, Vocabulary};
 use crate::upstream::{Credentials, Login, OAuth2, TokenSource, UpstreamConfig, Upstreams};
 
+use super::aside;
 use super::config::{
     ApiConfig, Config, CredentialConfig, IdentityConfig, ListenerConfig, SecretSource, SourceConfig,
 };
@@ -321,11 +322,11 @@ pub(super) fn prepare_policy(config: Config) -> Result<Prepared, Report> {
 }
 
 /// The plan of a policy that was loaded to be served.
-fn plan(policy: Loaded) -> Result<Arc<Plan>, Report> {
-    match policy.plan {
-        Some(plan) => Ok(Arc::new(plan)),
-        None => Err(policy.report),
-    }
+fn plan(mut policy: Loaded) -> Result<Arc<Plan>, Report> {
+    let Some(plan) = policy.plan.take() else { return Err(policy.report) };
+    // The texts and what they say, of which there may be a million, are no longer needed.
+    aside::begin(move || drop(policy));
+    Ok(Arc::new(plan))
 }
 
 /// Everything that decides about requests.

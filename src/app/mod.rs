@@ -5,6 +5,7 @@
 
 pub mod config;
 
+mod aside;
 mod load;
 mod reload;
 mod sockets;

@@ -17,6 +17,7 @@ use crate::proxy::{Certificate, Gateway, Snapshot};
 use crate::store::Store;
 use crate::telemetry::Vocabulary;
 
+use super::aside;
 use super::config::Config;
 use super::load;
 use super::watch::Watch;
@@ -162,13 +163,12 @@ impl Reloader {
     async fn exchange(&self, why: Why) -> Result<(), Report> {
         let file = self.config.clone();
         // Requests go on meanwhile: nothing that takes long is done on the threads that serve them.
-        let prepared = tokio::task::spawn_blocking(move || load::prepare(&file)).await;
-        let load::Prepared { config, plan, shadow, vocabulary, warnings } =
-            prepared.unwrap_or_else(|_| {
-                let mut report = Report::default();
-                report.push(Diagnostic::error("reload", "reading the policy was broken off"));
-                Err(report)
-            })?;
+        let prepared = aside::aside(move || load::prepare(&file)).await;
+        let load::Prepared { config, plan, shadow, vocabulary, warnings } = prepared.unwrap_or_else(|| {
+            let mut report = Report::default();
+            report.push(Diagnostic::error("reload", "reading the policy was broken off"));
+            Err(report)
+        })?;
         let said = Said::by(&config);
         let (same_text, same_fixed) = {
             let before = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +227,7 @@ impl Reloader {
         // What is held only here cannot be held anew.
         let unused: Vec<_> = retired.extract_if(.., |plan| Arc::strong_count(plan) == 1).collect();
         if !unused.is_empty() {
-            tokio::task::spawn_blocking(move || drop(unused));
+            aside::begin(move || drop(unused));
         }
     }
 

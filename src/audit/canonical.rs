@@ -110,8 +110,11 @@ impl<'o> Object<'o> {
         }
         self.empty = false;
         self.last = name;
-        write_text(self.out, name);
-        self.out.push(b':');
+        // Names are ours and plain.
+        debug_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "`{name}`");
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
     }
 }
 

@@ -50,6 +50,9 @@ impl Draft {
         names(o, "limits", &self.limits);
         o.clean("listener", &self.listener, NAME_CAP);
         maybe(o, "method", self.request.as_ref().map(|request| request.method.as_str()), NAME_CAP);
+        if !self.operations.is_empty() {
+            o.cleaned("operations", &self.operations, NAME_CAP, LIST_CAP);
+        }
         o.text("outcome", self.outcome.name());
         maybe(o, "path", self.request.as_ref().map(|request| &*request.path), PATH_CAP);
         o.shown("peer", self.peer);
@@ -100,6 +103,7 @@ impl Draft {
             self.roles.len(),
             self.rules.len(),
             self.limits.len(),
+            self.operations.len(),
             answer.unknown.len(),
             answer.grants.len(),
         ];

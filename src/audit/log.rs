@@ -1,10 +1,9 @@
 //! The log that records go to: opening it, beginning records, and the wait until one is written.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::telemetry::Metrics;
 
 use super::chain::Chain;
 use super::head::Signer;
+use super::pen::Pen;
 use super::queue::{Content, Queue};
 use super::record::{Event, Record};
 use super::segment::{Found, Medium, Segments};
@@ -108,17 +108,18 @@ pub struct Sealed {
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     queue: Arc<Queue>,
+    pen: Arc<Pen>,
     _ends: Arc<Ends>,
 }
 
-/// Waits until a record is written.
+/// Sees to it that a record is written, and waits until it is.
 #[derive(Debug)]
 #[must_use = "an answer may be completed only after its record is written"]
 pub struct Closing(Wait);
 
 #[derive(Debug)]
 enum Wait {
-    Written(oneshot::Receiver<Result<Sealed, AuditError>>),
+    Written(oneshot::Receiver<Result<Sealed, AuditError>>, Arc<Pen>),
     Done(Result<Sealed, AuditError>),
 }
 
@@ -128,7 +129,7 @@ struct Ends(Arc<Queue>);
 
 /// Says that the writer has ended when it has.
 #[derive(Debug)]
-struct Ended(Arc<Queue>);
+struct Ended(Arc<Pen>);
 
 impl AuditLog {
     /// Opens the log in its directory and begins writing: repairs a torn last line, and says what it found.
@@ -156,14 +157,15 @@ impl AuditLog {
         let mut writer = Writer::new(queue.clone(), medium, &start, &settings).map_err(failed)?;
         writer.start(&start).map_err(failed)?;
         queue.writable(0);
-        let ended = Ended(queue.clone());
+        let pen = Arc::new(Pen::new(queue.clone(), writer));
+        let (kept, ended) = (pen.clone(), Ended(pen.clone()));
         let run = move || {
             // Dropped after the writer and its files, also if it panics.
             let _ended = ended;
-            writer.run();
+            kept.keep();
         };
         thread::Builder::new().name("audit".into()).spawn(run).map_err(failed)?;
-        Ok((Self { _ends: Arc::new(Ends(queue.clone())), queue }, opened))
+        Ok((Self { _ends: Arc::new(Ends(queue.clone())), queue, pen }, opened))
     }
 
     /// Begins the record of a request. `id` is the one that the caller is told.
@@ -171,13 +173,13 @@ impl AuditLog {
     /// An error means that the request cannot be recorded and must be refused; how many were is recorded later.
     pub fn begin(&self, id: Uuid, peer: &Peer) -> Result<Record, AuditError> {
         let slot = self.queue.slot().inspect_err(|_| self.queue.suppress())?;
-        Ok(Record::begin(slot, id, peer))
+        Ok(Record::begin(slot, self.pen.clone(), id, peer))
     }
 
     /// Records something that happened beside requests.
     pub fn event(&self, event: Event) -> Closing {
         match self.queue.slot() {
-            Ok(slot) => slot.enqueue(Content::Event(event), true),
+            Ok(slot) => slot.enqueue(Content::Event(event), Some(&self.pen)),
             Err(error) => Closing::at_once(Err(error)),
         }
     }
@@ -215,24 +217,44 @@ impl Sealed {
 }
 
 impl Closing {
-    pub(super) fn when(written: oneshot::Receiver<Result<Sealed, AuditError>>) -> Self {
-        Self(Wait::Written(written))
+    pub(super) fn when(written: oneshot::Receiver<Result<Sealed, AuditError>>, pen: Arc<Pen>) -> Self {
+        Self(Wait::Written(written, pen))
     }
 
     pub(super) fn at_once(result: Result<Sealed, AuditError>) -> Self {
         Self(Wait::Done(result))
     }
+
+    async fn written(mut self) -> Result<Sealed, AuditError> {
+        let (written, pen) = match &mut self.0 {
+            Wait::Written(written, pen) => (written, pen),
+            Wait::Done(result) => return result.clone(),
+        };
+        // Whoever is ready to go on does so first, and may have a record for the same write.
+        tokio::task::yield_now().await;
+        if written.is_empty() {
+            pen.write_here();
+        }
+        let result = written.await.unwrap_or(Err(AuditError::Closed));
+        self.0 = Wait::Done(result.clone());
+        result
+    }
 }
 
-impl Future for Closing {
+impl IntoFuture for Closing {
     type Output = Result<Sealed, AuditError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Wait::Written(written) => {
-                Pin::new(written).poll(cx).map(|result| result.unwrap_or(Err(AuditError::Closed)))
-            }
-            Wait::Done(result) => Poll::Ready(result.clone()),
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.written())
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Wait::Written(_, pen) = &self.0 {
+            // Nobody waits here any more: it is written all the same.
+            pen.call();
         }
     }
 }
@@ -245,7 +267,7 @@ impl Drop for Ends {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.ended();
+        self.0.break_off();
     }
 }
 

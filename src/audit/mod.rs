@@ -11,6 +11,7 @@ mod content;
 mod head;
 mod lines;
 mod log;
+mod pen;
 mod query;
 mod queue;
 mod record;

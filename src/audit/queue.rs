@@ -1,4 +1,4 @@
-//! What waits to be written, between the requests and the one writer.
+//! What waits to be written, between the requests and whoever holds the [`Pen`].
 //!
 //! A request takes a [`Slot`] when it begins and gives it back when its record is written, so the queue is bounded
 //! by the requests in flight and enqueueing cannot fail: also a record that is dropped in a destructor gets in.
@@ -17,6 +17,7 @@ use crate::base::Clock;
 use crate::telemetry::Metrics;
 
 use super::log::{AuditError, Closing, Sealed};
+use super::pen::Pen;
 use super::record::{Draft, Event};
 
 /// What the requests and the writer share.
@@ -41,7 +42,9 @@ struct State {
     gone: bool,
     /// A new segment is asked for.
     rotate: bool,
-    /// The writer waits to be woken.
+    /// The thread has something to look after.
+    called: bool,
+    /// The thread waits to be woken.
     waiting: bool,
     /// Who waits for the end.
     ended: Vec<oneshot::Sender<()>>,
@@ -67,16 +70,16 @@ pub(super) enum Content {
 #[derive(Debug)]
 pub(super) struct Slot(Arc<Queue>);
 
-/// What there is to do.
+/// What there is to do for the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// What the backlog holds now, if anything.
-    Entries {
+pub(super) enum Called {
+    /// To look.
+    Work {
         /// A new segment is asked for.
         rotate: bool,
     },
     /// Nothing, and nothing will come.
-    Ended,
+    End,
 }
 
 impl Queue {
@@ -130,6 +133,13 @@ impl Queue {
         self.wake(state);
     }
 
+    /// Has the thread look after what there is.
+    pub(super) fn call(&self) {
+        let mut state = self.lock();
+        state.called = true;
+        self.wake(state);
+    }
+
     /// Accepts nothing new; what comes out is sent something, or dropped, when the writer has ended.
     pub(super) fn close(&self) -> oneshot::Receiver<()> {
         let (ended, end) = oneshot::channel();
@@ -142,16 +152,32 @@ impl Queue {
         end
     }
 
-    // === For the writer ===
+    // === For who writes ===
 
-    /// Moves what waits into `backlog`. Waits for something to do, no longer than `wait`.
-    pub(super) fn take(&self, backlog: &mut VecDeque<Entry>, wait: Option<Duration>) -> Taken {
+    /// Moves what waits into `backlog`.
+    pub(super) fn gather(&self, backlog: &mut VecDeque<Entry>) {
+        backlog.append(&mut self.lock().entries);
+    }
+
+    /// Whether a new segment is asked for, in which what waits belongs.
+    pub(super) fn is_turning(&self) -> bool {
+        self.lock().rotate
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().entries.is_empty()
+    }
+
+    /// Waits for something to do, no longer than `wait`.
+    pub(super) fn wait(&self, wait: Option<Duration>) -> Called {
         let mut state = self.lock();
         loop {
-            if state.closed && self.slots.load(Ordering::Acquire) == 0 && backlog.is_empty() {
-                return Taken::Ended;
+            // What is still to be written has its slot.
+            if state.closed && !state.rotate && self.slots.load(Ordering::Acquire) == 0 {
+                return Called::End;
             }
-            if !state.entries.is_empty() || state.rotate || wait == Some(Duration::ZERO) {
+            if state.called || !state.entries.is_empty() || state.rotate || wait == Some(Duration::ZERO) {
                 break;
             }
             state.waiting = true;
@@ -162,8 +188,8 @@ impl Queue {
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.waiting = false;
-        backlog.append(&mut state.entries);
-        Taken::Entries { rotate: std::mem::take(&mut state.rotate) }
+        state.called = false;
+        Called::Work { rotate: std::mem::take(&mut state.rotate) }
     }
 
     /// Records can be written, and so many wait.
@@ -222,14 +248,16 @@ impl Queue {
 }
 
 impl Slot {
-    /// Puts an entry into the queue. What comes out is told when it is written, if `wait`.
-    pub(super) fn enqueue(self, content: Content, wait: bool) -> Closing {
+    /// Puts an entry into the queue. What comes out sees to it that it is written, and is told when it is, if there is
+    /// a `pen` to wait for.
+    pub(super) fn enqueue(self, content: Content, pen: Option<&Arc<Pen>>) -> Closing {
         let queue = self.0.clone();
-        let (written, closing) = if wait {
-            let (written, waits) = oneshot::channel();
-            (Some(written), Closing::when(waits))
-        } else {
-            (None, Closing::at_once(Ok(Sealed::UNSEEN)))
+        let (written, closing) = match pen {
+            Some(pen) => {
+                let (written, waits) = oneshot::channel();
+                (Some(written), Closing::when(waits, Arc::clone(pen)))
+            }
+            None => (None, Closing::at_once(Ok(Sealed::UNSEEN))),
         };
         let entry = Entry { content, written, _slot: self };
         let mut state = queue.lock();
@@ -239,7 +267,9 @@ impl Slot {
             return Closing::at_once(Err(AuditError::Closed));
         }
         state.entries.push_back(entry);
-        queue.wake(state);
+        if pen.is_none() {
+            queue.wake(state);
+        }
         closing
     }
 
@@ -254,7 +284,13 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.slots.fetch_sub(1, Ordering::AcqRel);
+        if self.0.slots.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let state = self.0.lock();
+            if state.closed {
+                // It was the last one that the thread waited for.
+                self.0.wake(state);
+            }
+        }
     }
 }
 

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use crate::identity::{Kind, Peer, Principal};
 use crate::limits::Limited;
-use crate::policy::{Denial, Foreseen, Operation, Permit, RouteFacts};
+use crate::policy::{BatchPermit, Denial, Foreseen, InnerPermit, Operation, Permit, RouteFacts};
 use crate::rewrite::{Counts, FieldCount};
 
 use super::log::Closing;
+use super::pen::Pen;
 use super::queue::{Content, Slot};
 
 /// How a request ended.
@@ -58,7 +59,7 @@ pub enum Duty {
 /// One request. The pipeline writes what it learns; nobody reads it back. Dropping it unclosed records the request
 /// as aborted, so that none is lost.
 #[derive(Debug)]
-pub struct Record(Option<(Box<Draft>, Slot)>);
+pub struct Record(Option<(Box<Draft>, Slot, Arc<Pen>)>);
 
 /// Something that happened beside requests: a policy loaded, a key revoked.
 #[derive(Clone, Debug)]
@@ -88,6 +89,8 @@ pub(super) struct Draft {
     pub(super) policy_version: Option<Arc<str>>,
     pub(super) roles: Vec<Arc<str>>,
     pub(super) rules: Vec<Arc<str>>,
+    /// The requests of a batch.
+    pub(super) operations: Vec<Box<str>>,
     pub(super) limits: Vec<Arc<str>>,
     /// What rules and policies in shadow would have decided otherwise.
     pub(super) foreseen: Vec<Foreseen>,
@@ -135,7 +138,7 @@ pub(super) struct Who {
 }
 
 impl Record {
-    pub(super) fn begin(slot: Slot, id: Uuid, peer: &Peer) -> Self {
+    pub(super) fn begin(slot: Slot, pen: Arc<Pen>, id: Uuid, peer: &Peer) -> Self {
         let draft = Draft {
             id,
             duty: Duty::Refuse,
@@ -153,6 +156,7 @@ impl Record {
             policy_version: None,
             roles: Vec::new(),
             rules: Vec::new(),
+            operations: Vec::new(),
             limits: Vec::new(),
             foreseen: Vec::new(),
             answer: Answer::default(),
@@ -163,7 +167,7 @@ impl Record {
             outcome: Outcome::Aborted,
             denial: None,
         };
-        Self(Some((Box::new(draft), slot)))
+        Self(Some((Box::new(draft), slot, pen)))
     }
 
     /// The request as it came in; [`Record::operation`] replaces its path by the one that was judged. A query is
@@ -211,6 +215,7 @@ impl Record {
             d.decision = Some(permit.id());
             d.policy_version = Some(permit.policy_version().clone());
             d.roles = permit.roles().iter().take(LIST_CAP + 1).cloned().collect();
+            d.operations = permit.batch().map(operations).unwrap_or_default();
             d.rules = permit.rules().iter().take(LIST_CAP + 1).cloned().collect();
         });
     }
@@ -286,7 +291,7 @@ impl Record {
     /// cut with before it gives out more.
     pub fn ensure_writable(&self) -> Result<(), super::AuditError> {
         match &self.0 {
-            Some((draft, slot)) if draft.duty == Duty::Refuse => slot.ensure_writable(),
+            Some((draft, slot, _)) if draft.duty == Duty::Refuse => slot.ensure_writable(),
             Some(_) => Ok(()),
             None => Err(super::AuditError::Closed),
         }
@@ -299,17 +304,17 @@ impl Record {
     }
 
     fn enqueue(&mut self, wait: bool) -> Closing {
-        let Some((mut draft, slot)) = self.0.take() else {
+        let Some((mut draft, slot, pen)) = self.0.take() else {
             return Closing::at_once(Err(super::AuditError::Closed));
         };
         draft.closed = slot.clock().now();
         draft.duration = slot.clock().monotonic().saturating_sub(draft.began);
         let wait = wait && draft.duty == Duty::Refuse;
-        slot.enqueue(Content::Request(draft), wait)
+        slot.enqueue(Content::Request(draft), wait.then_some(&pen))
     }
 
     fn set(&mut self, set: impl FnOnce(&mut Draft)) {
-        if let Some((draft, _)) = &mut self.0 {
+        if let Some((draft, ..)) = &mut self.0 {
             set(draft);
         }
     }
@@ -335,6 +340,18 @@ impl Event {
         self.members.insert(name, kept(text, REASON_CAP).into());
         self
     }
+}
+
+/// What each request of a batch does: action, resource, method and path.
+fn operations(batch: &BatchPermit) -> Vec<Box<str>> {
+    let text = |inner: &InnerPermit| {
+        let (route, operation) = (inner.permit().route(), inner.permit().operation());
+        let action = route.action.as_ref().map_or("", |action| action.name());
+        let resource = route.resource.as_deref().unwrap_or_default();
+        let text = format!("{action} {resource} {} {}", operation.method(), operation.path());
+        kept(&text, NAME_CAP)
+    };
+    batch.items().iter().take(LIST_CAP + 1).map(text).collect()
 }
 
 /// As much of a text as can be written if at most `cap` characters are, and one more, which shows that it was longer.

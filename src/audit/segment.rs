@@ -15,8 +15,10 @@ use super::log::OpenError;
 
 /// What the writer writes to.
 pub(super) trait Medium: Send {
-    /// Appends whole lines, or nothing.
+    /// Appends whole lines. What a failed append leaves behind is removed by [`Medium::repair`].
     fn append(&mut self, lines: &[u8]) -> io::Result<()>;
+    /// Removes what a failed append left behind: before anything else is appended.
+    fn repair(&mut self) -> io::Result<()>;
     /// Ends the segment and begins the next one with its first line, or changes nothing.
     fn begin_segment(&mut self, first: &[u8]) -> io::Result<()>;
     /// The segment's number, from 1.
@@ -99,16 +101,19 @@ impl Segments {
 
 impl Medium for Segments {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        // Also removes what an append before this one may have left behind when it failed half way.
-        if self.file.metadata()?.len() != self.bytes {
-            self.file.set_len(self.bytes)?;
-        }
         if let Err(error) = self.file.write_all_at(lines, self.bytes) {
-            // If this fails too, the check above does it before anything else is written.
-            let _ = self.file.set_len(self.bytes);
+            // If this fails too, it is done before anything else is written.
+            let _ = self.repair();
             return Err(error);
         }
         self.bytes += lines.len() as u64;
+        Ok(())
+    }
+
+    fn repair(&mut self) -> io::Result<()> {
+        if self.file.metadata()?.len() != self.bytes {
+            self.file.set_len(self.bytes)?;
+        }
         Ok(())
     }
 

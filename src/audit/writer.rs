@@ -1,5 +1,5 @@
-//! The one thread that writes: it takes what has gathered in the queue, chains it, writes it with one `write(2)`,
-//! and tells those who wait. The busier it is, the more records share a write.
+//! What is done with the pen: what has gathered in the queue is chained, written with one `write(2)`, and those who
+//! wait are told.
 //!
 //! A write that fails loses nothing: those who wait are told at once, so that their answers are cut, the records
 //! stay, say so, and are written when that works again. Meanwhile the log is not writable and new protected
@@ -20,7 +20,7 @@ use super::chain::{Chain, hash_text};
 use super::content::{EVENT, Time};
 use super::head::{Head, Signer, segment_message};
 use super::log::{AuditError, Sealed, Settings, Sync};
-use super::queue::{Content, Entry, Queue, Taken};
+use super::queue::{Content, Entry, Queue};
 use super::record::Outcome;
 use super::segment::{Medium, Torn};
 
@@ -63,7 +63,7 @@ pub(super) struct Writer {
     segment_bytes: u64,
     sync: Sync,
     syncer: Syncer,
-    backlog: VecDeque<Entry>,
+    pub(super) backlog: VecDeque<Entry>,
     buffer: Vec<u8>,
     /// Failed appends since the last that succeeded.
     failures: u32,
@@ -156,30 +156,34 @@ impl Writer {
         self.secure()
     }
 
-    /// Writes until the log is closed and nothing is under way.
-    pub(super) fn run(mut self) {
-        loop {
-            let wait = self.wait();
-            match self.queue.take(&mut self.backlog, wait) {
-                Taken::Entries { rotate } => {
-                    self.rotate |= rotate;
-                    self.work();
-                }
-                Taken::Ended => return self.stop(),
-            }
-            self.sync_if_due();
-            if self.failures >= GIVE_UP && self.queue.is_closed() {
-                error!(
-                    records = self.backlog.len(),
-                    "audit records lost: the log could not be written at the end"
-                );
-                return;
-            }
-        }
+    /// Whether what comes can be written at once, without anything that takes long.
+    pub(super) fn is_at_ease(&self) -> bool {
+        let quick = match self.sync {
+            Sync::Always => false,
+            Sync::Every(_) | Sync::Never => true,
+        };
+        let due = self.rotate || self.medium.bytes() >= self.segment_bytes;
+        quick && !due && self.failing.is_none() && !self.unsafe_end && self.backlog.is_empty()
     }
 
-    /// One round: what came is written, or told that it cannot be.
-    fn work(&mut self) {
+    /// A new segment is asked for, if `asked`.
+    pub(super) fn rotate(&mut self, asked: bool) {
+        self.rotate |= asked;
+    }
+
+    /// One round: what came is written, or told that it cannot be. Gives whether something is left to be looked after
+    /// that was not before.
+    pub(super) fn work(&mut self) -> bool {
+        let synced = self.unsynced_since.is_none();
+        self.round();
+        let due = match self.sync {
+            Sync::Every(_) => synced && self.unsynced_since.is_some(),
+            Sync::Always | Sync::Never => false,
+        };
+        due || self.failing.is_some() || self.unsafe_end || !self.backlog.is_empty()
+    }
+
+    fn round(&mut self) {
         let now = self.queue.clock.monotonic();
         match &self.failing {
             Some((error, next_try)) if now < *next_try => {
@@ -197,7 +201,7 @@ impl Writer {
     }
 
     /// How long to wait for records: not at all if some are left, not for ever if something has to be done then.
-    fn wait(&self) -> Option<Duration> {
+    pub(super) fn wait(&self) -> Option<Duration> {
         if self.failures > 0 || self.unsafe_end {
             return Some(RETRY);
         }
@@ -283,7 +287,8 @@ impl Writer {
 
     /// Appends the buffer; on an error the chain is as `before`.
     fn append(&mut self, before: Chain) -> io::Result<()> {
-        if let Err(error) = self.medium.append(&self.buffer) {
+        let repaired = if self.failures > 0 { self.medium.repair() } else { Ok(()) };
+        if let Err(error) = repaired.and_then(|()| self.medium.append(&self.buffer)) {
             self.chain = before;
             return Err(error);
         }
@@ -399,7 +404,7 @@ impl Writer {
         });
     }
 
-    fn sync_if_due(&mut self) {
+    pub(super) fn sync_if_due(&mut self) {
         let Sync::Every(interval) = self.sync else { return };
         if self.syncer.failed() {
             self.unsafe_end = true;
@@ -412,8 +417,18 @@ impl Writer {
         }
     }
 
+    /// Whether the log is being closed and has long not been written.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.failures >= GIVE_UP && self.queue.is_closed()
+    }
+
+    /// The end of a log that cannot be written.
+    pub(super) fn give_up(self) {
+        error!(records = self.backlog.len(), "audit records lost: the log could not be written at the end");
+    }
+
     /// The orderly end: a last record, everything on the disk.
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         let before = self.chain;
         let now = self.queue.clock.now();
         self.buffer.clear();

@@ -63,7 +63,7 @@ enum Command {
     Matrix(matrix::Args),
     /// Say who gains and who loses what between two policies.
     Diff(diff::Args),
-    /// Print the JSON Schema of policy files, for editors.
+    /// Print the JSON Schema of policy files or of `fieldgate.yaml`, for editors.
     Schema(schema::Args),
     /// Help editors with policies: complaints, completion, who may see a field, definitions.
     Lsp(lsp::Args),
@@ -87,13 +87,18 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Matrix(args) => matrix::run(args),
         Command::Diff(args) => diff::run(args),
-        Command::Schema(args) => schema::run(args),
+        Command::Schema(args) => schema::run(&args),
         Command::Lsp(args) => lsp::run(&args),
         Command::Audit(args) => audit::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Health(args) => health::run(args),
     };
     outcome.unwrap_or_else(|error| {
+        // Whoever reads what is printed has seen enough: `fieldgate matrix | head`.
+        let closed = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+        if error.downcast_ref().is_some_and(closed) {
+            return FAILED.into();
+        }
         // `{:#}` gives the causes on one line: what failed, where, and why.
         // Nothing is left to do where standard error is closed.
         let _ = writeln!(std::io::stderr(), "fieldgate: {error:#}");

@@ -170,8 +170,19 @@ impl Limits {
         })))
     }
 
-    /// Lets a request in, or says which limit does not.
+    /// Lets a request in, or says which limit does not. Of a batch, each request counts as one.
     pub async fn admit(&self, caller: &Caller<'_>, permit: &Permit) -> Result<Ticket, Limited> {
+        let Some(batch) = permit.batch() else { return self.admit_one(caller, permit).await };
+        let scope = Scope { resource: Arc::default(), roles: permit.roles(), export: false };
+        let mut ticket = self.admit_under(&[], caller, scope).await?;
+        // Each request counts, also when a later one is stopped.
+        for inner in batch.items() {
+            ticket.parts.push(self.admit_one(caller, inner.permit()).await?);
+        }
+        Ok(ticket)
+    }
+
+    async fn admit_one(&self, caller: &Caller<'_>, permit: &Permit) -> Result<Ticket, Limited> {
         let route = permit.route();
         let scope = Scope {
             resource: route.resource.clone().unwrap_or_default(),
@@ -194,6 +205,7 @@ impl Limits {
             lines: Vec::new(),
             places: Vec::new(),
             notices: Mutex::default(),
+            parts: Vec::new(),
         };
         for rule in rules {
             let fail_closed = rule.fail_closed || scope.export;

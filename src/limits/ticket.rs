@@ -20,6 +20,8 @@ pub struct Ticket {
     pub(super) lines: Vec<Line>,
     pub(super) places: Vec<(Arc<LimitRule>, Place)>,
     pub(super) notices: Mutex<Vec<Notice>>,
+    /// Of a batch: the tickets of its requests.
+    pub(super) parts: Vec<Self>,
 }
 
 /// What is about to go out.
@@ -31,6 +33,8 @@ pub struct Charge<'c> {
     pub keys: &'c [Box<str>],
     /// How many bytes.
     pub bytes: u64,
+    /// Of a batch: the request that they are for.
+    pub part: usize,
 }
 
 /// A limit that a request is charged to, and the counter of one of its subjects.
@@ -54,8 +58,9 @@ pub(super) struct Amounts {
 impl Ticket {
     /// Charges what is about to go out to all limits, or to none: then nothing of it may go out.
     pub async fn charge(&self, charge: &Charge<'_>) -> Result<(), Limited> {
-        let amounts = self.amounts(charge);
-        let notices = self.shared.charge(&self.lines, &amounts).await?;
+        let of = self.part(charge);
+        let amounts = of.amounts(charge);
+        let notices = self.shared.charge(&of.lines, &amounts).await?;
         self.note(notices);
         Ok(())
     }
@@ -63,8 +68,9 @@ impl Ticket {
     /// The same without waiting, for the usual case that what is needed is at hand. `None`: it must be waited for, with
     /// [`Ticket::charge`]; nothing was charged.
     pub fn try_charge(&self, charge: &Charge<'_>) -> Option<Result<(), Limited>> {
-        let amounts = self.amounts(charge);
-        Some(self.shared.try_charge(&self.lines, &amounts)?.map(|notices| self.note(notices)))
+        let of = self.part(charge);
+        let amounts = of.amounts(charge);
+        Some(self.shared.try_charge(&of.lines, &amounts)?.map(|notices| self.note(notices)))
     }
 
     /// What remains of each limit now.
@@ -79,7 +85,9 @@ impl Ticket {
             remaining: rule.amount.saturating_sub(place.count()),
             reset_secs: 0,
         });
-        for next in self.lines.iter().map(|line| line.remaining(now)).chain(places) {
+        let lines = self.lines.iter().map(|line| line.remaining(now)).chain(places);
+        let inner = self.parts.iter().flat_map(Self::remaining);
+        for next in lines.chain(inner) {
             // Several subjects of one limit: what the most used of them has left.
             match shown.iter_mut().find(|one| one.limit == next.limit && one.unit == next.unit) {
                 Some(known) if next.remaining < known.remaining => *known = next,
@@ -92,13 +100,20 @@ impl Ticket {
 
     /// What became worth telling since this was last asked, for the record.
     pub fn notices(&self) -> Vec<Notice> {
-        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut notices = std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner));
+        notices.extend(self.parts.iter().flat_map(Self::notices));
+        notices
     }
 
     pub(super) fn note(&self, notices: Vec<Notice>) {
         if !notices.is_empty() {
             self.notices.lock().unwrap_or_else(PoisonError::into_inner).extend(notices);
         }
+    }
+
+    /// The ticket that a charge is for.
+    fn part(&self, charge: &Charge<'_>) -> &Self {
+        self.parts.get(charge.part).or(self.parts.last()).unwrap_or(self)
     }
 
     fn amounts(&self, charge: &Charge<'_>) -> Amounts {

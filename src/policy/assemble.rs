@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::rewrite::condition::Predicate;
 use crate::rewrite::mask::Mask;
 use crate::rewrite::{
     Access, Bounds, Format, Grant, Layout, Path, RecordRule, Records, RewritePlan, RuleId, RuleRef, Selector,
@@ -31,6 +32,8 @@ pub(super) struct Rights {
     pub(super) limits: Arc<[Arc<LimitRule>]>,
     pub(super) rules: Arc<[Arc<str>]>,
     pub(super) roles: Arc<[Arc<str>]>,
+    /// What its conditions and the route's guards read of principal and request.
+    pub(super) reads: Vec<usize>,
 }
 
 /// Releases a record before a write.
@@ -104,7 +107,20 @@ pub(super) fn assemble_in(
             .filter_map(|id| tables.roles.get(*id as usize))
             .map(|role| role.name.clone())
             .collect(),
+        reads: reads_of(
+            all.iter()
+                .filter_map(|id| tables.permissions.get(*id as usize)?.when.as_ref())
+                .chain(route.guards(view).filter_map(|guard| Some(&tables.guards.get(*guard)?.require))),
+        ),
     })
+}
+
+/// What conditions read of principal and request: sorted, each once.
+pub(super) fn reads_of<'p>(conditions: impl Iterator<Item = &'p Arc<Predicate>>) -> Vec<usize> {
+    let mut reads: Vec<usize> = conditions.flat_map(|condition| condition.reads()).copied().collect();
+    reads.sort_unstable();
+    reads.dedup();
+    reads
 }
 
 /// A resource of the route's records, and the permissions on it.
@@ -176,6 +192,14 @@ impl Side<'_> {
             .iter()
             .filter_map(|guard| self.tables.guards.get(*guard))
             .filter_map(move |guard| guard.hides.as_ref()?.get(&resource))
+    }
+
+    /// Whether a guard that is not met hides a place by itself, or with what it is in.
+    fn guarded_above(&self, resource: ResourceId, path: &Path) -> bool {
+        self.guards(resource).any(|selectors| {
+            let above = selectors.iter().filter(|selector| selector.path.is_prefix_of(path));
+            above.max_by_key(|selector| selector.rank).is_some_and(|s| matches!(s.access, Access::Hide))
+        })
     }
 
     /// Whether a guard that is not met hides a place or something in it.
@@ -502,14 +526,20 @@ fn masks_shown(side: &Side<'_>, table: &ResourceTable) -> Vec<(Path, Arc<Mask>)>
 fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> QueryRule {
     let mut fields: Option<QueryFields> = None;
     let mut everything = true;
+    let mut ids = Vec::new();
     for (resource, permissions) in subjects.iter().filter(|(_, permissions)| !permissions.is_empty()) {
         let Some(table) = side.tables.resources.get(*resource) else { continue };
-        let of_one = query_fields(side, *resource, table, permissions);
+        let mut of_one = query_fields(side, *resource, table, permissions);
+        if route.query.expand.is_some() {
+            of_one.relations = relations(side, *resource, &mut ids);
+        }
         everything &= table.fields.iter().all(|field| of_one.queryable.contains(&field.text));
         fields = Some(match fields {
             None => of_one,
             // A question is put to the records of every type.
             Some(known) => QueryFields {
+                relations: common_relations(known.relations, &of_one.relations),
+                needs: known.needs.union(&of_one.needs).cloned().collect(),
                 queryable: known.queryable.intersection(&of_one.queryable).cloned().collect(),
                 selectable: known.selectable.union(&of_one.selectable).cloned().collect(),
             },
@@ -524,6 +554,8 @@ fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> 
         page_size: query.page_size.clone(),
         pass: query.pass.clone(),
         columns: query.columns.clone(),
+        expand: query.expand.clone(),
+        related: related_fields(side, ids),
         body: query
             .body
             .iter()
@@ -533,6 +565,55 @@ fn query_rule(side: &Side<'_>, route: &RouteTable, subjects: &[Subject<'_>]) -> 
         dialect: query.dialect,
         fields: Arc::new(fields.unwrap_or_default()),
     }
+}
+
+/// The relations of a resource that its records may be asked for with: those under whose rules anything is released.
+/// `ids` are the resources met so far.
+fn relations(side: &Side<'_>, resource: ResourceId, ids: &mut Vec<ResourceId>) -> BTreeMap<Arc<str>, usize> {
+    let table = side.tables.resources.get(resource);
+    let open = table
+        .into_iter()
+        .flat_map(|table| &table.relations)
+        .filter(|(path, target)| !side.related(*target).is_empty() && !side.guarded_above(resource, path));
+    open.filter_map(|(path, target)| {
+        let list = path.steps().strip_suffix(&[Step::Elements]).unwrap_or(path.steps());
+        let [Step::Name(name)] = list else { return None };
+        let at = ids.iter().position(|id| id == target).unwrap_or_else(|| {
+            ids.push(*target);
+            ids.len() - 1
+        });
+        Some((name.as_ref().into(), at))
+    })
+    .collect()
+}
+
+/// What may be asked of the related records, and of those related to them: by the rights that they are released by.
+fn related_fields(side: &Side<'_>, mut ids: Vec<ResourceId>) -> Vec<Arc<QueryFields>> {
+    let mut related = Vec::new();
+    while let Some(id) = ids.get(related.len()).copied() {
+        let permissions = side.related(id);
+        let fields = side.tables.resources.get(id).map(|table| {
+            let mut fields = query_fields(side, id, table, &permissions);
+            fields.relations = relations(side, id, &mut ids);
+            let slots = permissions.iter().filter_map(|permission| permission.when.as_ref());
+            let read = slots.flat_map(|when| when.slots()).chain(&table.key);
+            let first = read.filter_map(|path| match path.steps().first() {
+                Some(Step::Name(name)) => Some(Arc::from(name.as_ref())),
+                _ => None,
+            });
+            fields.needs = first.collect();
+            fields
+        });
+        related.push(Arc::new(fields.unwrap_or_default()));
+    }
+    related
+}
+
+fn common_relations(
+    known: BTreeMap<Arc<str>, usize>,
+    others: &BTreeMap<Arc<str>, usize>,
+) -> BTreeMap<Arc<str>, usize> {
+    known.into_iter().filter(|(name, at)| others.get(name) == Some(at)).collect()
 }
 
 fn query_fields(

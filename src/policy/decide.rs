@@ -12,7 +12,7 @@ use crate::identity::Principal;
 use crate::rewrite::condition::{Param, ParamRoot, Params, Value};
 use crate::rewrite::{Access, Path};
 
-use super::assemble::{Rights, access_at, assemble_in};
+use super::assemble::{Rights, access_at, assemble_in, reads_of};
 use super::model::{BindingTerms, Bound, GuardTable, RoleId, RouteTable, View};
 use super::operation::{Action, Operation};
 use super::permit::{Denial, DenialReason, Permit, PreRead, QueryRule};
@@ -43,12 +43,15 @@ impl Plan {
         if route.facts.public {
             return self.pass_at(operation, now);
         }
+        if let Some(batch) = &route.batch {
+            return self.decide_batch((route, batch), view, principal, operation, now);
+        }
         let asked = Asked { principal, operation: &operation, route, now, view };
         let roles = self.roles(&asked);
-        let params = self.bind(&asked, &roles);
         let guards =
             || route.guards(view).filter_map(|index| Some((*index, self.tables.guards.get(*index)?)));
-        let met = |guard: &GuardTable| guard.require.is_met(&[], &params);
+        let read = self.bind(&asked, &roles, &reads_of(guards().map(|(_, guard)| &guard.require)));
+        let met = |guard: &GuardTable| guard.require.is_met(&[], &read);
         let hiding: Vec<usize> = guards()
             .filter(|(_, guard)| guard.hides.is_some() && !met(guard))
             .map(|(index, _)| index)
@@ -61,6 +64,7 @@ impl Plan {
             let reason = DenialReason::Guard { name: guard.name.clone(), step_up: guard.step_up.clone() };
             return Err(self.denial_on(route, reason));
         }
+        let params = self.bind(&asked, &roles, &rights.reads);
         let columns = match (&rights.rows, &route.rows, route.about.as_ref()) {
             (Some(rows), Some(columns), Some((_, resource))) => {
                 let table = self.tables.resources.get(*resource);
@@ -97,6 +101,7 @@ impl Plan {
             pre_read,
             limits: rights.limits.clone(),
             rules: rights.rules.clone(),
+            batch: None,
         })
     }
 
@@ -157,12 +162,13 @@ impl Plan {
             roles: Arc::default(),
             rewrite: self.nothing.clone(),
             columns: None,
-            params: Arc::default(),
+            params: Params::default(),
             write: None,
             query: Arc::new(QueryRule::default()),
             pre_read: None,
             limits: self.public_limits.clone(),
             rules: Arc::default(),
+            batch: None,
         })
     }
 
@@ -188,8 +194,6 @@ impl Plan {
         let bound = &self.tables.bound;
         let named = bound.by_user.get(principal.id()).into_iter();
         let named = named.chain(principal.groups().iter().filter_map(|group| bound.by_group.get(group)));
-        // Conditions of bindings see the roles given directly: the others are what is being found out.
-        let mut params = None;
         for index in named.flat_map(Bound::all).chain(&bound.open) {
             let Some(binding) = self.tables.bindings.get(*index as usize) else { continue };
             if binding.shadow && asked.view == View::Live {
@@ -198,8 +202,9 @@ impl Plan {
             let holds = binding.terms.as_ref().is_none_or(|terms| {
                 terms_hold(terms, asked)
                     && terms.when.as_ref().is_none_or(|when| {
+                        // They see the roles given directly: the others are what is being found out.
                         let direct = Direct(principal.roles());
-                        when.is_met(&[], params.get_or_insert_with(|| self.bind_with(asked, &direct)))
+                        when.is_met(&[], &self.bind_with(asked, &direct, when.reads()))
                     })
             });
             if holds {
@@ -211,13 +216,13 @@ impl Plan {
         roles
     }
 
-    /// The values of principal and request that conditions read.
-    fn bind(&self, asked: &Asked<'_>, roles: &[RoleId]) -> Params {
-        self.bind_with(asked, &Held { plan: self, roles })
+    /// The values of principal and request that some conditions read, however many others the policy has.
+    fn bind(&self, asked: &Asked<'_>, roles: &[RoleId], reads: &[usize]) -> Params {
+        self.bind_with(asked, &Held { plan: self, roles }, reads)
     }
 
-    fn bind_with(&self, asked: &Asked<'_>, roles: &dyn RoleNames) -> Params {
-        self.params.bind(|param| match param.root {
+    fn bind_with(&self, asked: &Asked<'_>, roles: &dyn RoleNames, reads: &[usize]) -> Params {
+        self.params.bind_some(reads, |param| match param.root {
             ParamRoot::Principal => of_principal(asked.principal, param, roles),
             ParamRoot::Request => of_request(asked, param),
         })

@@ -8,11 +8,13 @@ pub mod source;
 pub mod syntax;
 
 mod assemble;
+mod batch;
 mod body;
 mod cache;
 mod check;
 mod compile;
 mod decide;
+mod denial;
 mod keys;
 mod lints;
 mod load;
@@ -29,6 +31,7 @@ mod tree;
 mod uphold;
 mod when;
 
+pub use batch::{BatchPermit, InnerPermit, InnerRequest};
 pub use body::{BodyFault, BodyForm, BodyForms, RequestBody};
 pub use compile::Purpose;
 pub use keys::MaskKeys;
@@ -39,7 +42,7 @@ pub use permit::{
     LimitUnit, Meaning, OnExceed, Per, Permit, PreRead, QueryFields, QueryRule, Recall, Remember, RouteFacts,
     UneditableRule, WriteRule,
 };
-pub use plan::{PUBLIC_REQUESTS, Plan};
+pub use plan::{PUBLIC_REQUESTS, Plan, Seen};
 pub use shadow::{
     Asks, Decided, Difference, FieldChange, Foreseen, RecordsChange, ShadowEffect, ShadowOf, Treatment,
 };

@@ -11,6 +11,7 @@ use crate::rewrite::condition::Predicate;
 use crate::rewrite::mask::Mask;
 use crate::rewrite::{Format, Pairs, Path, Selector};
 
+use super::batch::BatchRoute;
 use super::operation::Action;
 use super::permit::{BodyPart, Dialect, LimitRule, RouteFacts, UneditableRule};
 use super::router::Segment;
@@ -217,7 +218,7 @@ pub(super) struct RouteTable {
     pub(super) method: http::Method,
     pub(super) template: Vec<Segment>,
     pub(super) when: Vec<RouteWhen>,
-    /// Action and resource; `None`: public.
+    /// Action and resource; `None`: public, or a batch.
     pub(super) about: Option<(Action, ResourceId)>,
     pub(super) format: Format,
     /// Where the records are; `None`: nowhere.
@@ -228,6 +229,8 @@ pub(super) struct RouteTable {
     pub(super) types: Option<RecordTypes>,
     /// The value by which its resource is remembered.
     pub(super) recalls: Option<Recalls>,
+    /// Where it is one of batches: what is known of them.
+    pub(super) batch: Option<Arc<BatchRoute>>,
     /// Whether its action is the remembered one, too.
     pub(super) remembers_action: bool,
     /// Whether the body is judged before anything is decided.
@@ -316,6 +319,8 @@ pub(super) struct RouteQuery {
     pub(super) search: Vec<Arc<str>>,
     pub(super) page_size: Option<(Arc<str>, u64)>,
     pub(super) pass: Vec<Arc<str>>,
+    /// The parameter that asks for related records.
+    pub(super) expand: Option<Arc<str>>,
     /// The parameter that names the columns of positional rows.
     pub(super) columns: Option<Arc<str>>,
     /// Parts of the body that ask, or that were judged otherwise.
@@ -328,7 +333,13 @@ impl RouteQuery {
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         let page_size = self.page_size.iter().map(|(name, _)| name);
         let lists = self.filter.iter().chain(&self.search).chain(&self.pass);
-        self.select.iter().chain(&self.sort).chain(&self.columns).chain(page_size).chain(lists)
+        self.select
+            .iter()
+            .chain(&self.sort)
+            .chain(&self.expand)
+            .chain(&self.columns)
+            .chain(page_size)
+            .chain(lists)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Their fields are readable everywhere and writable only here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::rewrite::condition::Params;
 use crate::rewrite::mask::Mask;
 use crate::rewrite::{Grant, Pairs, Path, RecordRule, RewritePlan};
 
+use super::batch::{BatchPermit, InnerPermit};
 use super::body::BodyForms;
 use super::operation::{Action, Operation};
 use super::tree::Tree;
@@ -115,6 +116,7 @@ pub struct Permit {
     pub(super) pre_read: Option<Arc<PreRead>>,
     pub(super) limits: Arc<[Arc<LimitRule>]>,
     pub(super) rules: Arc<[Arc<str>]>,
+    pub(super) batch: Option<Arc<BatchPermit>>,
 }
 
 impl Permit {
@@ -176,6 +178,18 @@ impl Permit {
     /// The limits it is charged to.
     pub fn limits(&self) -> &[Arc<LimitRule>] {
         &self.limits
+    }
+
+    /// The requests within, where it is for a batch: the batch itself asks for nothing.
+    pub fn batch(&self) -> Option<&BatchPermit> {
+        self.batch.as_deref()
+    }
+
+    /// The permits of the requests of a batch, or this one.
+    pub fn parts(&self) -> impl Iterator<Item = &Self> {
+        let inner = self.batch().into_iter().flat_map(BatchPermit::items).map(InnerPermit::permit);
+        let own = self.batch.is_none().then_some(self);
+        own.into_iter().chain(inner)
     }
 
     /// The names of the permissions and guards that were considered, for the audit.
@@ -271,6 +285,10 @@ pub struct QueryRule {
     pub pass: Vec<Arc<str>>,
     /// The parameter that names the columns of positional rows.
     pub columns: Option<Arc<str>>,
+    /// The parameter that asks for related records with the records, in a dialect.
+    pub expand: Option<Arc<str>>,
+    /// What may be asked of related records, by resource; [`QueryFields::relations`] are places in it.
+    pub related: Vec<Arc<QueryFields>>,
     /// What may stand in a body that sets nothing.
     pub body: Vec<BodyPart>,
     /// The language of filters and orders; `None`: plain names.
@@ -345,6 +363,10 @@ pub struct QueryFields {
     pub queryable: BTreeSet<Arc<str>>,
     /// Dotted names of the fields that may be selected (released in some way); others are trimmed or refused.
     pub selectable: BTreeSet<Arc<str>>,
+    /// The relations that may be expanded, and the place of the related resource in [`QueryRule::related`].
+    pub relations: BTreeMap<Arc<str>, usize>,
+    /// Members of related records that conditions and the key read, whatever is selected.
+    pub needs: BTreeSet<Arc<str>>,
 }
 
 /// One limit of the policy that applies to a permit.
@@ -427,7 +449,7 @@ pub struct Denial {
 impl Denial {
     /// Whether this guard refused.
     pub(super) fn is_by_guard(&self, guard: &str) -> bool {
-        matches!(&self.reason, DenialReason::Guard { name, .. } if **name == *guard)
+        matches!(self.reason.innermost(), DenialReason::Guard { name, .. } if **name == *guard)
     }
 }
 
@@ -462,6 +484,14 @@ pub enum DenialReason {
         /// The `acr_values` of the challenge, if it names one.
         step_up: Option<Arc<str>>,
     },
+    /// A request of a batch is refused, and with it the batch.
+    #[error("request {item} of the batch: {why}")]
+    Item {
+        /// Which one, from 1.
+        item: usize,
+        /// Why.
+        why: Box<DenialReason>,
+    },
 }
 
 impl DenialReason {
@@ -475,6 +505,9 @@ impl DenialReason {
             Self::NoPermission { .. } | Self::Asked { .. } | Self::Guard { step_up: None, .. } => {
                 http::StatusCode::FORBIDDEN
             }
+            // The batch itself was found.
+            Self::Item { why, .. } if **why == Self::NoRoute => http::StatusCode::FORBIDDEN,
+            Self::Item { why, .. } => why.status(),
         }
     }
 }

@@ -105,30 +105,38 @@ impl Plan {
         }
     }
 
+    /// What the head alone tells of a request, for what is asked next about the same head.
+    pub fn see(&self, head: &http::request::Parts) -> Result<Seen, Denial> {
+        let target = self.target(head)?;
+        let choice = self.choose(head, &target, &mut when::Request::new(head, &target, None))?;
+        Ok(Seen { target, choice })
+    }
+
     /// Whether the route judges the body, so that it must be collected before [`Plan::operation`].
     pub fn needs_body(&self, head: &http::request::Parts) -> bool {
-        let Ok(target) = self.target(head) else { return false };
-        let mut request = when::Request::new(head, &target, None);
-        match self.choose(head, &target, &mut request) {
-            Ok(Choice::BodyDecides) => true,
-            Ok(Choice::MemoryDecides(index)) => self.table(index).is_some_and(|route| route.reads_body),
-            Ok(Choice::Route(index)) => self.table(index).is_some_and(|route| route.reads_body),
-            Err(_) => false,
+        self.see(head).is_ok_and(|seen| self.judges_body(&seen))
+    }
+
+    /// The same of a head that was seen.
+    pub fn judges_body(&self, seen: &Seen) -> bool {
+        match seen.choice {
+            Choice::BodyDecides => true,
+            Choice::MemoryDecides(index) | Choice::Route(index) => {
+                self.table(index).is_some_and(|route| route.reads_body)
+            }
         }
     }
 
     /// The request as the policy sees it.
     pub fn operation(&self, head: &http::request::Parts, body: Option<Bytes>) -> Result<Operation, Denial> {
-        self.operation_recalling(head, body, None)
+        self.operation_of(head, self.see(head)?, body, None)
     }
 
     /// The value that a request refers to, where what it stands for decides about the route.
-    pub fn recall(&self, head: &http::request::Parts) -> Option<Recall> {
-        let target = self.target(head).ok()?;
-        let mut request = when::Request::new(head, &target, None);
-        let Ok(Choice::MemoryDecides(index)) = self.choose(head, &target, &mut request) else { return None };
+    pub fn recall(&self, head: &http::request::Parts, seen: &Seen) -> Option<Recall> {
+        let Choice::MemoryDecides(index) = seen.choice else { return None };
         let route = self.table(index)?;
-        let value = request.referred(route).ok()??;
+        let value = when::Request::new(head, &seen.target, None).referred(route).ok()??;
         let name = route.recalls.as_ref()?.name.clone();
         Some(Recall { api: route.facts.api.clone(), name, value })
     }
@@ -151,16 +159,22 @@ impl Plan {
         )
     }
 
-    /// The request as the policy sees it, where what it refers to stands for `recalled`.
-    pub fn operation_recalling(
+    /// The request as the policy sees it, where what it refers to stands for `recalled`. `seen` is of the same head.
+    pub fn operation_of(
         &self,
         head: &http::request::Parts,
+        seen: Seen,
         body: Option<Bytes>,
         recalled: Option<&Bound>,
     ) -> Result<Operation, Denial> {
-        let target = self.target(head)?;
+        let Seen { target, choice } = seen;
         let mut request = when::Request::new(head, &target, body.as_ref()).recalling(recalled);
-        let index = match self.choose(head, &target, &mut request)? {
+        let choice = match choice {
+            // Neither the body nor what is remembered can change it: nothing before it has asked for them.
+            known @ Choice::Route(_) => known,
+            Choice::BodyDecides | Choice::MemoryDecides(_) => self.choose(head, &target, &mut request)?,
+        };
+        let index = match choice {
             Choice::Route(index) => index,
             Choice::BodyDecides => {
                 return Err(self.unclear("the body is needed to know the route"));
@@ -257,6 +271,14 @@ impl Plan {
     }
 }
 
+/// A request's head, read by [`Plan::see`].
+#[derive(Debug)]
+pub struct Seen {
+    target: Target,
+    choice: Choice,
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Choice {
     Route(usize),
     BodyDecides,

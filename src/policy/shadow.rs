@@ -256,13 +256,17 @@ impl Plan {
             ShadowOf::Rules => View::Shadow,
             ShadowOf::Policy => View::Live,
         };
+        let seen = match self.see(head) {
+            Ok(seen) => seen,
+            Err(denial) => return Some(Err(denial)),
+        };
         if of == ShadowOf::Policy
-            && ((body.is_none() && self.needs_body(head))
-                || (recalled.is_none() && self.recall(head).is_some()))
+            && ((body.is_none() && self.judges_body(&seen))
+                || (recalled.is_none() && self.recall(head, &seen).is_some()))
         {
             return None;
         }
-        let operation = match self.operation_recalling(head, body.cloned(), recalled) {
+        let operation = match self.operation_of(head, seen, body.cloned(), recalled) {
             Ok(operation) => operation,
             Err(denial) => return Some(Err(denial)),
         };
@@ -295,14 +299,32 @@ impl Plan {
         };
         let unmet = |name: &str| {
             let guard = self.tables.guards.iter().find(|guard| *guard.name == *name);
-            guard.is_some_and(|guard| !guard.require.is_met(&[], &permit.params))
+            guard.is_some_and(|guard| permit.parts().any(|part| !guard.require.is_met(&[], &part.params)))
         };
         let known: BTreeSet<&Arc<str>> = live.iter().flat_map(|permit| permit.rules.iter()).collect();
         let new = permit.rules.iter().filter(|rule| !known.contains(rule));
         new.filter(|rule| rule.strip_prefix("guards.").is_none_or(unmet)).cloned().collect()
     }
 
+    /// All differences of the requests in a batch. Both are about the same requests, unless one is no batch.
+    fn difference_of_batches(&self, live: &Permit, other: &Permit) -> Difference {
+        let mut all = Difference::default();
+        for (live, other) in live.parts().zip(other.parts()) {
+            let found = self.difference(live, other);
+            let new = found.fields.iter().filter(|change| !all.fields.contains(change));
+            let new: Vec<_> = new.cloned().collect();
+            all.fields.extend(new);
+            all.records.extend(found.records.clone());
+            all.envelope |= found.envelope;
+        }
+        all.envelope |= live.batch.is_some() != other.batch.is_some();
+        all
+    }
+
     fn difference(&self, live: &Permit, other: &Permit) -> Arc<Difference> {
+        if live.batch.is_some() || other.batch.is_some() {
+            return Arc::new(self.difference_of_batches(live, other));
+        }
         let compare = || Arc::new(compared(live, other));
         if live.columns.is_some() || other.columns.is_some() {
             // Its plan was made for this request.

@@ -234,18 +234,11 @@ impl Account {
     }
 
     /// What the answer held so far.
-    pub(super) fn counts(&mut self, counts: &Counts) {
-        self.counts = Counts {
-            bytes_in: counts.bytes_in,
-            bytes_out: counts.bytes_out,
-            released: counts.released,
-            withheld: counts.withheld,
-            fields: counts.fields.clone(),
-            unknown: counts.unknown.clone(),
-            // A budget of different records may know far more of them.
-            keys: counts.keys.iter().take(KEYS_CAP + 1).cloned().collect(),
-            grants: counts.grants.clone(),
-        };
+    pub(super) fn counts(&mut self, mut counts: Counts) {
+        // A budget of different records may know far more of them.
+        counts.keys.truncate(KEYS_CAP + 1);
+        counts.shares = Vec::new();
+        self.counts = counts;
     }
 
     /// The shape of refusals, where the api is known.
@@ -307,7 +300,7 @@ impl Account {
             Reject::Upstream(error) => self.upstream_failed(failure(error)),
             Reject::Unscreenable(error) => {
                 if let Some(counts) = error.counts() {
-                    self.counts(counts);
+                    self.counts(counts.clone());
                 }
             }
             Reject::Framing(_)

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -220,32 +220,45 @@ impl Manner {
         }
         let stream = Patient::new(stream, self.bounds.write);
         let unframed = stream.unframed();
-        let mut peer =
+        let peer =
             Peer { addr, listener: Arc::clone(&self.name), tls: self.tls.is_some(), certificate: None };
-        let Some(config) = &self.tls else {
-            if !self.http2 {
-                return self.requests(Opened::http1(stream), peer.into(), handler, drain, unframed).await;
+        if let Some(config) = &self.tls {
+            let acceptor = TlsAcceptor::from(Arc::clone(config));
+            // Boxed, so that connections without TLS have no room for it.
+            return Box::pin(self.handshake(acceptor, stream, peer, handler, drain, unframed)).await;
+        }
+        if !self.http2 {
+            return self.kept(Opened::http1(stream), peer.into(), handler, drain, unframed).await;
+        }
+        let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
+        match opening.await {
+            Some(Ok(Ok(opened))) => self.kept(opened, peer.into(), handler, drain, unframed).await,
+            Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
+            Some(Err(_)) => {
+                handler.refused(Refusal::HeadTime);
+                debug!(listener = %self.name, "connection closed before it said anything");
             }
-            let opening = drain.run_until_cancelled(timeout(self.bounds.head, Opened::detect(stream)));
-            match opening.await {
-                Some(Ok(Ok(opened))) => self.requests(opened, peer.into(), handler, drain, unframed).await,
-                Some(Ok(Err(error))) => debug!(listener = %self.name, %error, "connection ended"),
-                Some(Err(_)) => {
-                    handler.refused(Refusal::HeadTime);
-                    debug!(listener = %self.name, "connection closed before it said anything");
-                }
-                None => debug!(listener = %self.name, "connection closed before it said anything"),
-            }
-            return;
-        };
-        let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+            None => debug!(listener = %self.name, "connection closed before it said anything"),
+        }
+    }
+
+    async fn handshake<H: Handler>(
+        &self,
+        acceptor: TlsAcceptor,
+        stream: Patient<TcpStream>,
+        mut peer: Peer,
+        handler: Arc<H>,
+        drain: CancellationToken,
+        unframed: Arc<AtomicBool>,
+    ) {
+        let handshake = acceptor.accept(stream);
         match timeout(self.bounds.handshake, handshake).await {
             Ok(Ok(stream)) => {
                 let session = stream.get_ref().1;
                 peer.certificate = session.peer_certificates().and_then(PeerCertificate::new);
                 let http2 = session.alpn_protocol() == Some(ALPN_HTTP2);
                 let opened = if http2 { Opened::http2(stream) } else { Opened::http1(stream) };
-                self.requests(opened, peer.into(), handler, drain, unframed).await;
+                self.kept(opened, peer.into(), handler, drain, unframed).await;
             }
             Ok(Err(error)) => {
                 handler.refused(Refusal::Handshake);
@@ -256,6 +269,23 @@ impl Manner {
                 debug!(listener = %self.name, "tls handshake timed out");
             }
         }
+    }
+
+    /// The requests of a connection, in memory of its own: one that has not said anything yet does not hold it, and none
+    /// holds what another kind would need.
+    fn kept<'s, I, H>(
+        &'s self,
+        opened: Opened<I>,
+        peer: Arc<Peer>,
+        handler: Arc<H>,
+        drain: CancellationToken,
+        unframed: Arc<AtomicBool>,
+    ) -> Pin<Box<impl Future<Output = ()> + Send + use<'s, I, H>>>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Handler,
+    {
+        Box::pin(self.requests(opened, peer, handler, drain, unframed))
     }
 
     async fn requests<I, H>(
@@ -281,7 +311,8 @@ impl Manner {
                 answers.refused(Refusal::Framing);
             }
             let unframed = (request.version() == Version::HTTP_10).then(|| Arc::clone(&unframed));
-            let answer = Arc::clone(&answers).answer(Arc::clone(&peer), violation, request);
+            // Boxed, for the HTTP library keeps room for it as long as the connection lives.
+            let answer = Box::pin(Arc::clone(&answers).answer(Arc::clone(&peer), violation, request));
             async move { Ok::<_, Infallible>(handed(answer.await, unframed)) }
         });
         let mut connection = pin!(server.serve_connection(TokioIo::new(io), service));

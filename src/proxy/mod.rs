@@ -46,8 +46,8 @@ use crate::base::{Clock, fresh_id};
 use crate::grants::Memory;
 use crate::identity::{Identity, Peer};
 use crate::limits::{Caller, Limits, Ticket};
-use crate::policy::{Decided, Permit, Plan};
-use crate::request::{self, Applied, Refused, RequestBounds, UpstreamRequest};
+use crate::policy::{Decided, Permit, Plan, Seen};
+use crate::request::{self, Applied, BoxError, Refused, RequestBounds, UpstreamRequest};
 use crate::response::{self, ClientFacts, Rewritten, Unscreenable};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::{UpstreamResponse, Upstreams};
@@ -135,23 +135,27 @@ impl Gateway {
         if let Some(principal) = &principal {
             account.principal(principal);
         }
-        if let Err(denial) = route {
-            let decision = Err(&denial);
-            let (head, principal, now) = (&head, principal.as_ref(), self.clock.now());
-            let decided = Decided { head, body: None, recalled: None, principal, now, decision };
-            account.foreseen(at.foresee(&decided));
-            return Err(denial.into());
-        }
+        // Who it is from has left the head, so it is read anew.
+        let seen = match route.and_then(|_| at.plan.see(&head)) {
+            Ok(seen) => seen,
+            Err(denial) => {
+                let decision = Err(&denial);
+                let (head, principal, now) = (&head, principal.as_ref(), self.clock.now());
+                let decided = Decided { head, body: None, recalled: None, principal, now, decision };
+                account.foreseen(at.foresee(&decided));
+                return Err(denial.into());
+            }
+        };
 
-        let (judged, body) = at.gather(&head, body, principal.is_none()).await?;
-        let recalled = match (at.plan.recall(&head), &principal) {
+        let (judged, body) = at.gather(&head, &seen, body, principal.is_none()).await?;
+        let recalled = match (at.plan.recall(&head, &seen), &principal) {
             (Some(recall), Some(principal)) => {
                 self.memory.recall(principal, &recall, at.plan.version()).await?
             }
             _ => None,
         };
         let (body_read, recalled_now, now) = (judged.clone(), recalled.as_ref(), self.clock.now());
-        let operation = at.plan.operation_recalling(&head, judged, recalled_now);
+        let operation = at.plan.operation_of(&head, seen, judged, recalled_now);
         let permit = operation.and_then(|operation| match &principal {
             Some(principal) => at.plan.decide(principal, operation, now),
             None => at.plan.pass(operation, now),
@@ -177,10 +181,8 @@ impl Gateway {
             None => Caller::anonymous(at.identity.address(peer, &head)?),
         };
         let ticket = self.limits.admit(&caller, &permit).await?;
-        let applied = self.pre_read(at, &permit, &head).await?;
         let client = ClientFacts::of(&head, peer.tls);
-        let request = Request::from_parts(head, body);
-        let narrowed = at.in_time(request::apply(&permit, applied.as_ref(), request, &at.bounds)).await?;
+        let narrowed = self.narrow(at, &permit, Request::from_parts(head, body)).await?;
         account.asks(&narrowed);
         let conditional = narrowed.is_conditional();
         let answer = self.ask(at, &permit, narrowed).await?;
@@ -190,6 +192,31 @@ impl Gateway {
         }
         let answer = response::transform(&permit, answer, &client).await?;
         Ok(Begun { answer, ticket, under: principal.map(|principal| Under { principal, permit }) })
+    }
+
+    /// The request as it may be sent, after the reads that have to come before it.
+    async fn narrow<B>(
+        &self,
+        at: &Snapshot,
+        permit: &Permit,
+        request: Request<B>,
+    ) -> Result<UpstreamRequest, Reject>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let Some(batch) = permit.batch() else {
+            let applied = self.pre_read(at, permit, &head).await?;
+            let request = Request::from_parts(head, body);
+            return at.in_time(request::apply(permit, applied.as_ref(), request, &at.bounds)).await;
+        };
+        let mut applied = Vec::with_capacity(batch.items().len());
+        for (index, inner) in batch.items().iter().enumerate() {
+            let read = self.pre_read(at, inner.permit(), &head).await;
+            applied.push(read.map_err(|reject| reject.of_item(index + 1))?);
+        }
+        Ok(request::apply_batch(permit, &applied, &head, &at.bounds).await?)
     }
 
     /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record
@@ -299,10 +326,11 @@ impl Snapshot {
     async fn gather(
         &self,
         head: &Parts,
+        seen: &Seen,
         body: Arriving,
         public: bool,
     ) -> Result<(Option<Bytes>, Either<Arriving, Empty<Bytes>>), Reject> {
-        if !self.plan.needs_body(head) {
+        if !self.plan.judges_body(seen) {
             let body = if public { self.passing(body)? } else { body };
             return Ok((None, Either::Left(body)));
         }

@@ -82,13 +82,7 @@ impl Reject {
             Self::Unauthenticated(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthenticated(error) if error.throttled().is_some() => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-            Self::Denied(denial) => match &denial.reason {
-                DenialReason::Target(_) => StatusCode::BAD_REQUEST,
-                DenialReason::NoRoute => StatusCode::NOT_FOUND,
-                DenialReason::NoPermission { .. } | DenialReason::Asked { .. } => StatusCode::FORBIDDEN,
-                DenialReason::Guard { step_up: None, .. } => StatusCode::FORBIDDEN,
-                DenialReason::Guard { step_up: Some(_), .. } => StatusCode::UNAUTHORIZED,
-            },
+            Self::Denied(denial) => denial.reason.status(),
             Self::Limited(limited) if limited.unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(refused) => refused.status(),
@@ -100,16 +94,28 @@ impl Reject {
         }
     }
 
+    /// The same, of a request of a batch: a record that is not released, or not there, is named alike.
+    pub(super) fn of_item(self, item: usize) -> Self {
+        match self {
+            Self::NotReleased
+            | Self::Unscreenable(Unscreenable::Absent(_) | Unscreenable::NotReleased(_)) => {
+                Self::Refused(Refused::Item { item, why: Box::new(Refused::Absent) })
+            }
+            other => other,
+        }
+    }
+
     /// What was decided, for metrics.
     pub fn decision(&self) -> Decision {
         match self {
             Self::Framing(_) | Self::Refused(_) | Self::Slow => Decision::Refused,
             Self::Unauthenticated(_) => Decision::Unauthenticated,
-            Self::Denied(denial) => match &denial.reason {
+            Self::Denied(denial) => match denial.reason.innermost() {
                 DenialReason::Target(_) | DenialReason::Asked { .. } => Decision::Refused,
-                DenialReason::NoRoute | DenialReason::NoPermission { .. } | DenialReason::Guard { .. } => {
-                    Decision::Denied
-                }
+                DenialReason::NoRoute
+                | DenialReason::NoPermission { .. }
+                | DenialReason::Guard { .. }
+                | DenialReason::Item { .. } => Decision::Denied,
             },
             Self::Limited(_) => Decision::Limited,
             Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
@@ -119,19 +125,23 @@ impl Reject {
 
     /// The shape of the api, where the refusal itself knows it: the body was needed to find the route.
     pub(super) fn shape(&self) -> Option<&DenialShape> {
-        match self {
-            Self::Denied(denial) => denial.shape.as_deref(),
-            Self::Framing(_)
-            | Self::Unauthenticated(_)
-            | Self::Limited(_)
-            | Self::Refused(_)
-            | Self::Slow
-            | Self::NotReleased
-            | Self::Lapsed(_)
-            | Self::Upstream(_)
-            | Self::Unscreenable(_)
-            | Self::Memory(_)
-            | Self::Audit(_) => None,
+        self.denied()?.shape.as_deref()
+    }
+
+    /// The policy's no, if it is one.
+    fn denied(&self) -> Option<&Denial> {
+        if let Self::Denied(denial) = self { Some(denial) } else { None }
+    }
+
+    /// What stronger authentication would help.
+    fn step_up(&self) -> Option<&str> {
+        match self.denied()?.reason.innermost() {
+            DenialReason::Guard { step_up, .. } => step_up.as_deref(),
+            DenialReason::Target(_)
+            | DenialReason::NoRoute
+            | DenialReason::Asked { .. }
+            | DenialReason::NoPermission { .. }
+            | DenialReason::Item { .. } => None,
         }
     }
 
@@ -141,8 +151,8 @@ impl Reject {
         let natural = self.status();
         let message = self.message(natural);
         let (kind, body) = match shape {
-            Some(shape) => (shape.content_type.as_ref(), fill(&shape.body, natural, &message, id)),
-            None => ("application/json", fill(PLAIN_BODY, natural, &message, id)),
+            Some(shape) => (shape.content_type.as_ref(), shape.filled(natural, &message, id)),
+            None => ("application/json", DenialShape::plain(natural, &message, id)),
         };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = shape.and_then(|shape| shape.status).unwrap_or(natural);
@@ -181,16 +191,7 @@ impl Reject {
             Self::Refused(refused) => Some(refused.public()),
             Self::Upstream(error) => Some(error.public().to_owned()),
             Self::Unscreenable(error) => Some(error.public().to_owned()),
-            Self::Denied(denial) => match &denial.reason {
-                DenialReason::Guard { step_up: Some(_), .. } => {
-                    Some("stronger authentication required".to_owned())
-                }
-                DenialReason::Asked { .. } => Some(denial.reason.to_string()),
-                DenialReason::Guard { step_up: None, .. }
-                | DenialReason::Target(_)
-                | DenialReason::NoRoute
-                | DenialReason::NoPermission { .. } => None,
-            },
+            Self::Denied(denial) => public(&denial.reason),
             Self::Framing(_)
             | Self::Unauthenticated(_)
             | Self::Limited(_)
@@ -201,6 +202,7 @@ impl Reject {
             | Self::Audit(_) => None,
         };
         match (status, special) {
+            (_, Some(text)) if self.is_of_batch() => text,
             // One text for all, or the difference would tell whether a record exists.
             (StatusCode::NOT_FOUND, _) => "not found".to_owned(),
             (_, Some(text)) => text,
@@ -214,37 +216,38 @@ impl Reject {
         }
     }
 
-    /// RFC 9110 section 11.6.1; RFC 9470 section 3 for a step-up.
-    fn challenges(&self) -> Vec<HeaderValue> {
+    /// Whether it names the request of a batch that is refused.
+    fn is_of_batch(&self) -> bool {
         match self {
-            Self::Unauthenticated(error) if self.status() == StatusCode::UNAUTHORIZED => {
-                error.challenges().map(HeaderValue::from_static).collect()
-            }
-            Self::Denied(denial) => match &denial.reason {
-                DenialReason::Guard { step_up: Some(acr), .. } => {
-                    let acr: String = acr.chars().filter(|c| !matches!(c, '"' | '\\')).collect();
-                    let text = format!(
-                        "Bearer realm=\"fieldgate\", error=\"insufficient_user_authentication\", acr_values=\"{acr}\""
-                    );
-                    HeaderValue::try_from(text).into_iter().collect()
-                }
-                DenialReason::Guard { step_up: None, .. }
-                | DenialReason::Target(_)
-                | DenialReason::NoRoute
-                | DenialReason::Asked { .. }
-                | DenialReason::NoPermission { .. } => Vec::new(),
-            },
-            Self::Unauthenticated(_)
-            | Self::Framing(_)
+            Self::Denied(denial) => matches!(denial.reason, DenialReason::Item { .. }),
+            Self::Refused(refused) => matches!(refused, Refused::Item { .. }),
+            Self::Framing(_)
+            | Self::Unauthenticated(_)
             | Self::Limited(_)
-            | Self::Refused(_)
             | Self::Slow
             | Self::NotReleased
             | Self::Lapsed(_)
             | Self::Upstream(_)
             | Self::Unscreenable(_)
             | Self::Memory(_)
-            | Self::Audit(_) => Vec::new(),
+            | Self::Audit(_) => false,
+        }
+    }
+
+    /// RFC 9110 section 11.6.1; RFC 9470 section 3 for a step-up.
+    fn challenges(&self) -> Vec<HeaderValue> {
+        if let Some(acr) = self.step_up() {
+            let acr: String = acr.chars().filter(|c| !matches!(c, '"' | '\\')).collect();
+            let text = format!(
+                "Bearer realm=\"fieldgate\", error=\"insufficient_user_authentication\", acr_values=\"{acr}\""
+            );
+            return HeaderValue::try_from(text).into_iter().collect();
+        }
+        match self {
+            Self::Unauthenticated(error) if self.status() == StatusCode::UNAUTHORIZED => {
+                error.challenges().map(HeaderValue::from_static).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -268,6 +271,26 @@ impl Reject {
     }
 }
 
+/// What is special to say of a denial. The request of a batch is named, and why it is refused is said as it would be
+/// of the request itself.
+fn public(reason: &DenialReason) -> Option<String> {
+    match reason {
+        DenialReason::Guard { step_up: Some(_), .. } => Some("stronger authentication required".to_owned()),
+        DenialReason::Asked { .. } => Some(reason.to_string()),
+        DenialReason::Item { item, why } => {
+            let special = public(why).unwrap_or_else(|| match why.status() {
+                StatusCode::BAD_REQUEST => "bad request".to_owned(),
+                _ => "not allowed".to_owned(),
+            });
+            Some(format!("request {item} of the batch: {special}"))
+        }
+        DenialReason::Guard { step_up: None, .. }
+        | DenialReason::Target(_)
+        | DenialReason::NoRoute
+        | DenialReason::NoPermission { .. } => None,
+    }
+}
+
 fn framing_status(violation: Violation) -> StatusCode {
     match violation {
         Violation::TargetLength => StatusCode::URI_TOO_LONG,
@@ -286,57 +309,6 @@ fn framing_status(violation: Violation) -> StatusCode {
         | Violation::TwoLengths => StatusCode::BAD_REQUEST,
     }
 }
-
-/// Fills the places of a denial's body in one pass, so that no text can bring a place of its own.
-fn fill(body: &str, status: StatusCode, message: &str, id: Uuid) -> String {
-    let mut out = String::with_capacity(body.len() + message.len());
-    let mut rest = body;
-    while let Some((before, after)) = rest.split_once("{{") {
-        out.push_str(before);
-        let known = [
-            ("message}}", quoted(message)),
-            ("code}}", quoted(code(status))),
-            ("id}}", quoted(&id.to_string())),
-        ];
-        rest = match known.iter().find_map(|(name, text)| Some((after.strip_prefix(name)?, text))) {
-            Some((behind, text)) => {
-                out.push_str(text);
-                behind
-            }
-            None => {
-                out.push_str("{{");
-                after
-            }
-        };
-    }
-    out.push_str(rest);
-    out
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A stable word for programs.
-fn code(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED => "unauthenticated",
-        StatusCode::FORBIDDEN => "forbidden",
-        StatusCode::NOT_FOUND => "not_found",
-        StatusCode::TOO_MANY_REQUESTS => "limit_exceeded",
-        StatusCode::CONFLICT => "conflict",
-        StatusCode::PRECONDITION_FAILED => "precondition_failed",
-        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
-        StatusCode::BAD_GATEWAY => "bad_gateway",
-        StatusCode::GATEWAY_TIMEOUT => "gateway_timeout",
-        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-        _ => "bad_request",
-    }
-}
-
-/// How a refusal looks where no api says otherwise.
-const PLAIN_BODY: &str = r#"{"error":{"code":{{code}},"message":{{message}},"id":{{id}}}}"#;
 
 #[cfg(test)]
 mod tests {

@@ -34,7 +34,10 @@ pub struct Lapsed;
 impl Standing {
     /// `None` for an answer that only tells of a change: the change is made, and its caller learns so.
     pub(super) fn of(gateway: &Arc<Gateway>, at: Arc<Snapshot>, under: Under) -> Option<Self> {
-        let reads = matches!(under.permit.route().action, Some(Action::List | Action::Read | Action::Export));
+        let reading = |permit: &Permit| {
+            matches!(permit.route().action, Some(Action::List | Action::Read | Action::Export))
+        };
+        let reads = under.permit.parts().any(reading);
         reads.then(|| Self {
             gateway: Arc::clone(gateway),
             asked: at,

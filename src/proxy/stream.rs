@@ -12,6 +12,7 @@ use http_body_util::Full;
 use crate::audit::AuditError;
 use crate::limits::{Charge, Limited, Ticket, rate_limit_fields};
 use crate::response::{Rewritten, StreamError, Unscreenable};
+use crate::rewrite::Share;
 use crate::store::StoreError;
 use crate::telemetry::UpstreamFailure;
 
@@ -66,6 +67,9 @@ struct Carry {
 struct Charged {
     records: u64,
     keys: usize,
+    /// Of a batch: the shares that are charged whole, and how much of the next one.
+    shares: usize,
+    share: Share,
 }
 
 struct Stream {
@@ -162,15 +166,49 @@ impl Carry {
 
     /// Charges what was decided since the last piece, and this one's bytes.
     async fn charge(&mut self, bytes: u64) -> Result<(), Limited> {
+        if !self.body.counts().shares.is_empty() {
+            return self.charge_shares().await;
+        }
         let counts = self.body.counts();
         let keys = counts.keys.get(self.charged.keys..).unwrap_or_default();
         let records = counts.released.saturating_sub(self.charged.records);
-        let charge = Charge { records, keys, bytes };
+        let charge = Charge { records, keys, bytes, part: 0 };
         match self.ticket.try_charge(&charge) {
             Some(charged) => charged?,
             None => self.ticket.charge(&charge).await?,
         }
-        self.charged = Charged { records: counts.released, keys: counts.keys.len() };
+        self.charged = Charged { records: counts.released, keys: counts.keys.len(), ..Charged::default() };
+        if let Some(account) = &mut self.account {
+            account.noticed(&self.ticket.notices());
+        }
+        Ok(())
+    }
+
+    /// Charges to each request of a batch what it got. Bytes are counted before they are encoded.
+    async fn charge_shares(&mut self) -> Result<(), Limited> {
+        let counts = self.body.counts();
+        while let Some(share) = counts.shares.get(self.charged.shares) {
+            let before = self.charged.share;
+            let more = share.keys.saturating_sub(before.keys);
+            let end = self.charged.keys.saturating_add(more);
+            let charge = Charge {
+                records: share.released.saturating_sub(before.released),
+                keys: counts.keys.get(self.charged.keys..end).unwrap_or_default(),
+                bytes: share.bytes.saturating_sub(before.bytes),
+                part: share.item,
+            };
+            match self.ticket.try_charge(&charge) {
+                Some(charged) => charged?,
+                None => self.ticket.charge(&charge).await?,
+            }
+            self.charged.keys = end;
+            if self.charged.shares + 1 == counts.shares.len() {
+                self.charged.share = *share;
+                break;
+            }
+            self.charged.share = Share::default();
+            self.charged.shares += 1;
+        }
         if let Some(account) = &mut self.account {
             account.noticed(&self.ticket.notices());
         }
@@ -185,7 +223,7 @@ impl Carry {
     /// Writes the record of a whole answer.
     async fn finish(&mut self) -> Result<(), AuditError> {
         let Some(mut account) = self.account.take() else { return Err(AuditError::Closed) };
-        account.counts(self.body.counts());
+        account.counts(self.body.take_counts());
         account.used(&self.ticket.remaining());
         match account.complete() {
             Some(closing) => closing.await.map(drop),
@@ -209,7 +247,7 @@ impl Carry {
 
     fn cut(&mut self, why: &Unfinished) {
         let Some(mut account) = self.account.take() else { return };
-        account.counts(self.body.counts());
+        account.counts(self.body.take_counts());
         account.used(&self.ticket.remaining());
         match why {
             Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
@@ -238,7 +276,7 @@ impl Carry {
 impl Drop for Carry {
     fn drop(&mut self) {
         if let Some(account) = &mut self.account {
-            account.counts(self.body.counts());
+            account.counts(self.body.take_counts());
             account.used(&self.ticket.remaining());
         }
     }

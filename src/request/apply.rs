@@ -29,7 +29,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    if permit.pre_read().is_some() && applied.is_none() {
+    // Of a batch each request is narrowed by itself.
+    if (permit.pre_read().is_some() && applied.is_none()) || permit.batch().is_some() {
         return Err(Refused::NotJudged);
     }
     let (caller, body) = request.into_parts();
@@ -70,7 +71,7 @@ pub fn pre_read(permit: &Permit, caller: &Parts) -> Result<Option<UpstreamReques
         .map(Some)
 }
 
-fn made(
+pub(super) fn made(
     method: &Method,
     target: Uri,
     headers: HeaderMap,
@@ -84,7 +85,7 @@ fn made(
     Ok(UpstreamRequest::new(request.into_parts().0, body, presented))
 }
 
-fn target(path: &str, query: &str) -> Result<Uri, Refused> {
+pub(super) fn target(path: &str, query: &str) -> Result<Uri, Refused> {
     let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     target.parse().map_err(|_| Refused::Target)
 }

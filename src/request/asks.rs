@@ -10,6 +10,10 @@ pub fn asks(permit: &Permit) -> Result<(), Refused> {
     if permit.route().public {
         return Ok(());
     }
+    if permit.batch().is_some() {
+        query::guard(permit)?;
+        return permit.parts().try_for_each(asks);
+    }
     query::guard(permit)?;
     match (permit.write(), permit.operation().given()) {
         (None, Some(given)) if !permit.query().body.is_empty() => {

@@ -7,6 +7,7 @@
 
 mod apply;
 mod asks;
+mod batch;
 mod collect;
 mod headers;
 mod outgoing;
@@ -17,6 +18,7 @@ mod write;
 
 pub use apply::{apply, gather, pre_read};
 pub use asks::asks;
+pub use batch::apply_batch;
 pub use collect::collect;
 pub use outgoing::{Applied, Outgoing, UpstreamRequest};
 pub use refused::Refused;

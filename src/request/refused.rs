@@ -61,6 +61,17 @@ pub enum Refused {
     /// The record to be changed was not read before, although the permit asks for that.
     #[error("the record to be changed was not judged")]
     NotJudged,
+    /// The record that a request of a batch is about is not released, or there is none.
+    #[error("not found")]
+    Absent,
+    /// A request of a batch is refused, and with it the batch.
+    #[error("request {item} of the batch: {why}")]
+    Item {
+        /// Which one, from 1.
+        item: usize,
+        /// Why.
+        why: Box<Refused>,
+    },
     /// A protocol switch on a governed route.
     #[error("the protocol cannot be switched")]
     Upgrade,
@@ -95,6 +106,8 @@ impl Refused {
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Self::Before(_) => StatusCode::BAD_GATEWAY,
+            Self::Absent => StatusCode::NOT_FOUND,
+            Self::Item { why, .. } => why.status(),
         }
     }
 
@@ -124,6 +137,8 @@ impl Refused {
             Self::Moves => "moves",
             Self::Before(_) => "before",
             Self::NotJudged => "not_judged",
+            Self::Absent => "absent",
+            Self::Item { why, .. } => why.name(),
             Self::Upgrade => "upgrade",
             Self::Read(_) => "read",
         }

@@ -77,6 +77,16 @@ impl Rewritten {
         }
     }
 
+    /// The same, for the last time.
+    pub fn take_counts(&mut self) -> Counts {
+        match &mut self.0 {
+            Kind::Empty(counts) | Kind::Whole { counts, .. } | Kind::Passing { counts, .. } => {
+                std::mem::take(&mut **counts)
+            }
+            Kind::Screened(screen) => screen.take_counts(),
+        }
+    }
+
     /// Names and values to be remembered before what was given out so far goes on.
     pub fn noticed(&self) -> &[(Arc<str>, String)] {
         match &self.0 {

@@ -136,6 +136,11 @@ impl Screen {
         self.rewriter.counts()
     }
 
+    /// The same, for the last time.
+    pub(super) fn take_counts(&mut self) -> Counts {
+        self.rewriter.take_counts()
+    }
+
     /// Whether the upstream sent nothing at all.
     pub(super) fn is_empty(&self) -> bool {
         self.read_bytes == 0

@@ -199,7 +199,7 @@ pub(super) fn opened(
     answer: UpstreamResponse,
     (coding, charset): (Coding, Charset),
 ) -> Screen {
-    let rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(permit.params()));
+    let rewriter = Rewriter::new(Arc::clone(plan), permit.params().clone());
     let sniff = answer.sniff_gzip();
     Screen::new(answer.into_body(), coding, sniff, rewriter).transcoded(charset)
 }

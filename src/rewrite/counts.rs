@@ -24,6 +24,22 @@ pub struct Counts {
     pub keys: Vec<Box<str>>,
     /// Grants that applied to at least one released record.
     pub grants: BTreeSet<Arc<str>>,
+    /// Of the answer to a batch: which request got how much of it, in the order of the answers; only the last one
+    /// still grows.
+    pub shares: Vec<Share>,
+}
+
+/// What one request of a batch got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// The request.
+    pub item: usize,
+    /// Records released.
+    pub released: u64,
+    /// How many of [`Counts::keys`] are its own; they follow those of the shares before.
+    pub keys: usize,
+    /// Bytes given out.
+    pub bytes: u64,
 }
 
 /// How often a field was shown, masked or hidden.

@@ -13,6 +13,7 @@ pub mod condition;
 pub mod mask;
 
 mod automaton;
+mod batch;
 mod counts;
 mod csv;
 mod json;
@@ -26,7 +27,9 @@ mod scan;
 mod sse;
 
 pub use automaton::TooLarge;
-pub use counts::{Counts, FieldCount};
+pub use batch::{Batch, BatchItem, Neutral};
+pub use counts::{Counts, FieldCount, Share};
+pub(crate) use csv::rows as csv_rows;
 pub use output::{Output, Pieces};
 pub use path::{Path, PathError, Step};
 pub use plan::{

@@ -91,6 +91,20 @@ impl Path {
         Self(self.0.iter().chain(&rest.0).cloned().collect())
     }
 
+    /// The dotted form of a member below it.
+    pub(crate) fn dotted_below(&self, name: &str) -> String {
+        let mut text = self.to_string();
+        if !is_plain(name) {
+            text.push_str(&Step::Name(name.into()).to_string());
+            return text;
+        }
+        if self.0.last().is_some_and(|step| *step != Step::Descend) {
+            text.push('.');
+        }
+        text.push_str(name);
+        text
+    }
+
     /// The steps.
     pub fn steps(&self) -> &[Step] {
         &self.0
@@ -548,5 +562,18 @@ mod tests {
         }
         assert_eq!(Path::parse_jsonpath("$..a.b").expect("path").to_string(), "..a.b");
         assert_eq!(Path::parse_jsonpath("$..['a b']..*").expect("path").to_jsonpath(), "$..[\"a b\"]..*");
+    }
+
+    #[test]
+    fn a_member_below_a_path_prints_like_the_path_to_it() {
+        for place in ["", "$", "$.a", "$.a[*]", "$..", "$.a..b", "$.*", "$['x y']"] {
+            let place = Path::parse_jsonpath(place).unwrap_or_default();
+            for below in ["b", "x y", "", "a.b", "\"", "王", "\u{0}"] {
+                let joined = place.join(&Path(vec![name(below)]));
+                assert_eq!(place.dotted_below(below), joined.to_string(), "{place} {below:?}");
+            }
+        }
+        let open = Path(vec![name("a"), Step::Descend]);
+        assert_eq!(open.dotted_below("b"), "a..b");
     }
 }

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::automaton::{Compiled, TooLarge};
+use super::batch::Batch;
 use super::condition::Predicate;
 use super::mask::Mask;
 use super::path::Path;
@@ -263,6 +264,8 @@ pub struct RewritePlan {
     pub rules: Vec<RecordRule>,
     /// The bounds.
     pub bounds: Bounds,
+    /// Where the answer is one to a batch: how, in place of the layout and the rules.
+    pub batch: Option<Arc<Batch>>,
     compiled: OnceLock<Result<Arc<Compiled>, TooLarge>>,
 }
 
@@ -273,13 +276,21 @@ impl PartialEq for RewritePlan {
             && self.layout == other.layout
             && self.rules == other.rules
             && self.bounds == other.bounds
+            && self.batch == other.batch
     }
 }
 
 impl RewritePlan {
     /// A plan. Its automata are compiled at first use and kept with it.
     pub fn new(format: Format, layout: Layout, rules: Vec<RecordRule>, bounds: Bounds) -> Self {
-        Self { format, layout, rules, bounds, compiled: OnceLock::new() }
+        Self { format, layout, rules, bounds, batch: None, compiled: OnceLock::new() }
+    }
+
+    /// The plan of the answer to a batch.
+    pub fn of_batch(batch: Batch) -> Self {
+        let layout = Layout { records: Records::None, keep: Vec::new(), total: None };
+        let plan = Self::new(Format::Json, layout, Vec::new(), Bounds::default());
+        Self { batch: Some(Arc::new(batch)), ..plan }
     }
 
     /// Compiles the plan now, so that one that is too large is refused when it is loaded; otherwise every answer
@@ -339,6 +350,9 @@ pub enum CutReason {
     /// A row with another number of values than the header or the request names.
     #[error("ragged row")]
     Ragged,
+    /// Not exactly one answer to each request of a batch.
+    #[error("not one answer for each request of the batch")]
+    Items,
     /// The rewrite plan is too large to be compiled.
     #[error("rewrite plan too large")]
     Plan,
@@ -365,6 +379,7 @@ impl CutReason {
             Self::Record => "record",
             Self::Line => "line",
             Self::Ragged => "ragged",
+            Self::Items => "items",
             Self::Plan => "plan",
             Self::Compression => "compression",
             Self::Bomb => "bomb",

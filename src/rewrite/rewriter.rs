@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::batch::BatchEngine;
 use super::condition::Params;
 use super::counts::Counts;
 use super::csv::CsvEngine;
@@ -15,6 +16,8 @@ use super::sse::SseEngine;
 pub struct Rewriter {
     engine: Engine,
     cut: Option<Cut>,
+    /// The named counts are up to date, and nothing is taken any more.
+    settled: bool,
 }
 
 /// The engine for the plan's format.
@@ -23,6 +26,7 @@ enum Engine {
     Json(Box<Machine>),
     Csv(Box<CsvEngine>),
     Sse(Box<SseEngine>),
+    Batch(Box<BatchEngine>),
     /// The plan cannot be compiled: nothing passes.
     Refused(Counts),
 }
@@ -30,8 +34,12 @@ enum Engine {
 impl Rewriter {
     /// Starts an answer. `params` are the values for the plan's conditions.
     pub fn new(plan: Arc<RewritePlan>, params: Params) -> Self {
+        if let Some(batch) = &plan.batch {
+            let engine = BatchEngine::new(Arc::clone(batch));
+            return Self { engine: Engine::Batch(Box::new(engine)), cut: None, settled: false };
+        }
         let Ok(compiled) = plan.compiled() else {
-            return Self { engine: Engine::Refused(Counts::default()), cut: None };
+            return Self { engine: Engine::Refused(Counts::default()), cut: None, settled: false };
         };
         let framing = match &plan.format {
             Format::Json => Framing::Document,
@@ -42,16 +50,22 @@ impl Rewriter {
                 return Self {
                     engine: Engine::Csv(Box::new(CsvEngine::new(plan, compiled, params, csv))),
                     cut: None,
+                    settled: false,
                 };
             }
             Format::Sse => {
                 return Self {
                     engine: Engine::Sse(Box::new(SseEngine::new(plan, compiled, params))),
                     cut: None,
+                    settled: false,
                 };
             }
         };
-        Self { engine: Engine::Json(Box::new(Machine::new(plan, compiled, params, framing))), cut: None }
+        Self {
+            engine: Engine::Json(Box::new(Machine::new(plan, compiled, params, framing))),
+            cut: None,
+            settled: false,
+        }
     }
 
     /// Takes the next chunk and writes what is decided. After an error nothing more is taken; what was written
@@ -64,6 +78,7 @@ impl Rewriter {
             Engine::Json(machine) => machine.push(chunk, out),
             Engine::Csv(engine) => engine.push(chunk, out),
             Engine::Sse(engine) => engine.push(chunk, out),
+            Engine::Batch(engine) => engine.push(chunk, out),
             Engine::Refused(_) => Err(Cut { reason: CutReason::Plan, offset: 0 }),
         };
         self.remember(result)
@@ -78,10 +93,12 @@ impl Rewriter {
             Engine::Json(machine) => machine.finish(out),
             Engine::Csv(engine) => engine.finish(out),
             Engine::Sse(engine) => engine.finish(out),
+            Engine::Batch(engine) => engine.finish(out),
             Engine::Refused(_) => Err(Cut { reason: CutReason::Plan, offset: 0 }),
         };
         let result = self.remember(result);
         self.settle();
+        self.settled = true;
         result
     }
 
@@ -92,7 +109,22 @@ impl Rewriter {
             Engine::Json(machine) => &machine.tally.counts,
             Engine::Csv(engine) => &engine.tally.counts,
             Engine::Sse(engine) => &engine.tally.counts,
+            Engine::Batch(engine) => &engine.counts,
             Engine::Refused(counts) => counts,
+        }
+    }
+
+    /// All of them up to date, taken: nothing is counted afterwards.
+    pub fn take_counts(&mut self) -> Counts {
+        if !self.settled {
+            self.settle();
+        }
+        match &mut self.engine {
+            Engine::Json(machine) => std::mem::take(&mut machine.tally.counts),
+            Engine::Csv(engine) => std::mem::take(&mut engine.tally.counts),
+            Engine::Sse(engine) => std::mem::take(&mut engine.tally.counts),
+            Engine::Batch(engine) => std::mem::take(&mut engine.counts),
+            Engine::Refused(counts) => std::mem::take(counts),
         }
     }
 
@@ -102,6 +134,7 @@ impl Rewriter {
             Engine::Json(machine) => machine.settle(),
             Engine::Csv(engine) => engine.settle(),
             Engine::Sse(engine) => engine.settle(),
+            Engine::Batch(engine) => engine.settle(),
             Engine::Refused(_) => {}
         }
         self.counts()
@@ -111,6 +144,7 @@ impl Rewriter {
         if let Err(cut) = &result {
             self.cut = Some(cut.clone());
             self.settle();
+            self.settled = true;
         }
         result
     }

@@ -188,7 +188,7 @@ impl SseEngine {
         let bytes_in = tally.counts.bytes_in;
         let at = (Arc::clone(&self.compiled.layout), ROOT);
         let (plan, compiled, params) =
-            (Arc::clone(&self.plan), Arc::clone(&self.compiled), Arc::clone(&self.params));
+            (Arc::clone(&self.plan), Arc::clone(&self.compiled), self.params.clone());
         let mut machine = Machine::at(plan, compiled, params, Framing::Document, tally, at);
         let mut out = Vec::new();
         let read = machine.push(data, &mut out).and_then(|()| machine.finish(&mut out));

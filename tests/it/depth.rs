@@ -96,6 +96,7 @@ async fn a_query_in_the_body_gets_the_rows_it_may_see() {
     assert_eq!(records.len(), 7);
 }
 
+/// "absolute URLs in answers point back at the gateway"
 #[tokio::test]
 async fn urls_of_the_upstream_point_back_at_the_gateway() {
     let upstream = Upstream::start(kingdee).await;
@@ -174,6 +175,7 @@ fn pages(received: &Received) -> Vec<Act> {
     answer(&format!(r#"{{{next}"records":[{{"id":"1","phone":"13800138000"}}]}}"#))
 }
 
+/// "same principal, same rules"
 #[tokio::test]
 async fn a_cursor_is_followed_by_whom_it_was_given_to_under_the_same_rules() {
     let upstream = Upstream::start(pages).await;

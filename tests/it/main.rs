@@ -15,6 +15,8 @@ mod depth;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod explaining;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod http2;

@@ -10,8 +10,11 @@
 )]
 
 mod answers;
+mod batches;
 mod combination;
+mod commands;
 mod dice;
+mod example;
 mod fine_print;
 mod invented;
 mod language;

@@ -1,4 +1,4 @@
-//! Every sentence of the rules is quoted by a test.
+//! Every sentence of the rules is quoted by a test, also the comments in their examples, which promise something too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,46 +9,84 @@ use regex::Regex;
 fn every_sentence_of_the_rules_is_quoted_by_a_test() {
     let quoted = comments();
     let rules = fs::read_to_string(root().join("docs/rules.md")).unwrap();
-    let sentences = sentences(&rules);
-    assert!(sentences.len() > 70, "{sentences:#?}");
+    let sentences = sentences(behind_the_introduction(&rules));
+    assert!(sentences.len() > 90, "{sentences:#?}");
     let missing: Vec<_> = sentences.iter().filter(|sentence| !quoted.contains(sentence.as_str())).collect();
     assert!(missing.is_empty(), "{} sentences are quoted by no test: {missing:#?}", missing.len());
+}
+
+/// The page that fixes the language lies beside a checkout, where it is worked on; the rules are its sentences.
+#[test]
+fn every_sentence_of_the_design_is_one_of_the_rules() {
+    let page = root().join("../shared/design/policy.md");
+    let Ok(design) = fs::read_to_string(&page) else {
+        // Seen with `--nocapture`: the rules are compared with the tests in any case.
+        eprintln!("not compared: there is no {}", page.display());
+        return;
+    };
+    let design = design.replace("of the systems in `upstreams.md`", "of the systems that it was made for");
+    let rules = fs::read_to_string(root().join("docs/rules.md")).unwrap();
+    let of_the_rules = sentences(behind_the_introduction(&rules));
+    let design = sentences(design.split_once("\n").unwrap().1);
+    assert!(design.len() > 90, "{design:#?}");
+    let missing: Vec<_> = design.iter().filter(|sentence| !of_the_rules.contains(sentence)).collect();
+    assert!(missing.is_empty(), "docs/rules.md lacks {} sentences: {missing:#?}", missing.len());
 }
 
 /// A check that finds nothing missing could also be one that looks at nothing.
 #[test]
 fn a_sentence_nobody_quotes_is_found() {
-    let page = "# T\n\nIntroduction.\n\n## Terms\n\n| a | b |\n|---|---|\n| **x** | y; z |\n\n1. **N.** One `a. b` is. Two:\n   three. (Four.)\n";
-    assert_eq!(sentences(page), ["**x** | y; z", "One `a. b` is.", "Two: three.", "(Four.)"]);
+    let page = "# T\n\nIntroduction.\n\n## Terms\n\n| a | b |\n|---|---|\n| **x** | y; z |\n\n1. **N.** One `a. b` is. Two:\n   three. (Four.)\n\n```yaml\na: '#1'  # a promise. Another\n# alone\n```\nFive.\n";
+    assert_eq!(
+        sentences(behind_the_introduction(page)),
+        [
+            "**x** | y; z",
+            "One `a. b` is.",
+            "Two: three.",
+            "(Four.)",
+            "\"a promise. Another\"",
+            "\"alone\"",
+            "Five."
+        ]
+    );
     assert!(!comments().contains("This sentence stands in no comment at all"));
 }
 
-/// The sentences of a page behind its introduction: rows of tables, list items and paragraphs, cut at full stops.
+fn behind_the_introduction(page: &str) -> &str {
+    page.split_once("\n## ").unwrap().1.split_once('\n').unwrap().1
+}
+
+/// The sentences of a page: rows of tables, list items and paragraphs, cut at full stops; of examples the comments, each
+/// in quotes, as what is short might stand anywhere.
 fn sentences(page: &str) -> Vec<String> {
-    let body = page.split_once("\n## ").unwrap().1;
-    let mut blocks: Vec<String> = Vec::new();
-    let mut open = false;
+    let mut found = Vec::new();
+    let mut block = String::new();
+    let mut example = false;
     let starts = Regex::new(r"^(\d+\. |- )").unwrap();
-    for line in body.lines().skip(1) {
+    let comment = Regex::new(r"(?:^|\s)# (.+)$").unwrap();
+    for line in page.lines().chain([""]) {
         let text = line.trim();
-        if text.is_empty()
-            || text.starts_with("## ")
-            || text.starts_with("|--")
-            || text == "| term | is |"
-            || text == "| a | b |"
-        {
-            open = false;
+        let fence = text.starts_with("```");
+        let apart = fence || text.is_empty() || text.starts_with(['#', '|']) || starts.is_match(text);
+        if apart || example {
+            found.extend(cut(&plain(&block)));
+            block.clear();
+        }
+        if fence {
+            example = !example;
+        } else if example {
+            found.extend(comment.captures(text).map(|found| format!("\"{}\"", &found[1])));
         } else if let Some(row) = text.strip_prefix('|') {
-            blocks.push(row.trim_end_matches('|').trim().to_owned());
-        } else if let (true, false, Some(block)) = (open, starts.is_match(text), blocks.last_mut()) {
+            let heads = ["|--", "| term | is |", "| a | b |"];
+            if !heads.iter().any(|head| text.starts_with(head)) {
+                found.extend(cut(&plain(row.trim_end_matches('|'))));
+            }
+        } else if !text.starts_with('#') {
+            block.push_str(&starts.replace(text, ""));
             block.push(' ');
-            block.push_str(text);
-        } else {
-            blocks.push(starts.replace(text, "").into_owned());
-            open = true;
         }
     }
-    blocks.iter().flat_map(|block| cut(&plain(block))).collect()
+    found
 }
 
 /// Cuts at a full stop before a blank, outside of code.
@@ -72,17 +110,19 @@ fn cut(block: &str) -> Vec<String> {
     found
 }
 
-/// All comments of these tests in one text.
+/// All comments of these tests, and of those that need a whole gateway, in one text.
 fn comments() -> String {
     let mut text = String::new();
-    for file in fs::read_dir(root().join("tests/rules")).unwrap() {
-        let source = fs::read_to_string(file.unwrap().path()).unwrap();
-        for line in source.lines() {
-            match line.trim().strip_prefix("///") {
-                Some(comment) => text.push_str(comment),
-                None => text.push('\n'),
+    for folder in ["tests/rules", "tests/it"] {
+        let files = fs::read_dir(root().join(folder)).unwrap().map(|file| file.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "rs")) {
+            for line in fs::read_to_string(file).unwrap().lines() {
+                match line.trim().strip_prefix("///") {
+                    Some(comment) => text.push_str(comment),
+                    None => text.push('\n'),
+                }
+                text.push(' ');
             }
-            text.push(' ');
         }
     }
     plain(&text)

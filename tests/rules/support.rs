@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use fieldgate::analysis::{Caller, Refusal, admitted, screen};
 use fieldgate::policy::{Loaded, MaskKeys, Plan, Purpose};
+use fieldgate::rewrite::Counts;
 use http::{Request, StatusCode};
 use jiff::Timestamp;
 
@@ -242,6 +243,17 @@ impl Ask<'_> {
             (_, Some(cut)) => format!("{} {}", screened.status.as_u16(), cut.reason),
             (None, None) => format!("{} replaced", screened.status.as_u16()),
         }
+    }
+
+    /// The permit.
+    pub(crate) fn permit(self) -> fieldgate::policy::Permit {
+        self.admitted().unwrap().permit
+    }
+
+    /// What is counted of the upstream's answer.
+    pub(crate) fn counts(self, answer: &str) -> Counts {
+        let admitted = self.admitted().unwrap_or_else(|refusal| panic!("{refusal}"));
+        screen(&admitted.permit, self.status, answer.as_bytes()).counts
     }
 
     /// Whether it is let through: `ok`, or `STATUS why`.

@@ -318,41 +318,6 @@ fn bindings_are_found_by_name() {
 
 // === commands ===
 
-/// "`fieldgate check` · `test [--junit] [--coverage]` · `explain --as sales --request "GET /…" [--answer file.json]` (why
-/// each field is shown, masked or hidden: the permission, its file and line) · `matrix [--format text|html|csv]` ·
-/// `diff OLD NEW` ("opens `salary` to role support on read; 2 roles, 43 bound users") · `schema`."
-#[test]
-fn commands() {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_fieldgate")).arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    for command in ["check", "test", "explain", "matrix", "diff", "schema", "apply"] {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
-    }
-    let policy = role(&fields("show: [id], mask: { card: one }"));
-    let run = |arguments: &[&str]| {
-        let folder = std::env::temp_dir().join(format!("fieldgate-commands-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("base.yaml"), BASE).unwrap();
-        std::fs::write(folder.join("roles.yaml"), &policy).unwrap();
-        let done = std::process::Command::new(env!("CARGO_BIN_EXE_fieldgate"))
-            .args(arguments)
-            .arg("--policies")
-            .arg(&folder)
-            .env_remove("FIELDGATE_CONFIG")
-            .output()
-            .unwrap();
-        (done.status.code().unwrap(), String::from_utf8(done.stdout).unwrap())
-    };
-    assert_eq!(run(&["check"]).0, 0);
-    let (code, why) = run(&["explain", "--as", "u1", "--groups", "g", "--request", "GET /one/1"]);
-    assert!(code == 0 && why.contains("roles.r.permissions[0]") && why.contains("roles.yaml:1"), "{why}");
-    for format in ["text", "html", "csv"] {
-        let (code, picture) = run(&["matrix", "--format", format]);
-        assert!(code == 0 && picture.contains("card"), "{format}");
-    }
-    assert_eq!(run(&["test"]).0, 0);
-}
-
 /// "All call the same compiled plan as `serve`; there is no second implementation of the rules."
 #[test]
 fn all_commands_agree() {

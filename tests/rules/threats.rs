@@ -238,13 +238,70 @@ fn q06_paths_and_lambdas_are_refused() {
 }
 
 #[test]
-fn q07_options_inside_options_are_refused() {
+fn q07_options_inside_options_are_judged_or_refused() {
     for query in ["$expand=people($select=phone)", "include=boss", "expand=boss", "deep=people"] {
         assert!(refused(&format!("GET /list?{query}")), "{query}");
     }
     // What a selection reaches by itself is judged in the answer.
     let record = r#"{"id":1,"owner":"u1","boss":{"id":2,"phone":"1"}}"#;
     assert_eq!(list(&may(SALES), &format!("[{record}]")), r#"[{"id":1,"owner":"u1","boss":{"id":2}}]"#);
+}
+
+/// Options on related records (`$expand` of OData) are judged by the related resource's own rights, level by level.
+#[test]
+fn q07_related_records_are_asked_for_under_their_own_rights() {
+    let routes = r#"
+apis:
+  o:
+    routes:
+      - match: GET /odata/customers
+        action: list
+        resource: customer
+        records: $.value[*]
+        query: { dialect: odata, filter: $filter, sort: $orderby, select: $select, expand: $expand, page_size: { param: $top, max: 50 } }
+"#;
+    let rights = "{ resource: customer, actions: [list], fields: { show: [id, name] } }, \
+         { resource: person, actions: [read], records: record.team == 'a', fields: { show: [id, name], hide: [team] } }";
+    let seen = plan(&format!("{routes}{}", role(rights)));
+    let sent = |query: &str| ask(&seen, &format!("GET /odata/customers?{query}")).sent();
+    assert_eq!(
+        sent("$expand=boss($select=name,phone;$filter=name%20eq%20'x';$orderby=name;$top=500),people"),
+        "/odata/customers?%24expand=boss%28%24select%3Dname%2Cid%2Cteam%3B%24filter%3Dname%20eq%20%27x%27%3B%24orderby%3Dname%3B%24top%3D50%29%2Cpeople"
+    );
+    for query in [
+        "$expand=boss($select=phone)",
+        "$expand=boss($filter=phone%20eq%20'1')",
+        "$expand=boss($filter=team%20eq%20'a')",
+        "$expand=boss($orderby=phone)",
+        "$expand=boss($expand=people)",
+        "$expand=boss($search=x)",
+        "$expand=boss($apply=groupby((phone)))",
+        "$expand=boss($compute=phone%20as%20p)",
+        "$expand=boss($count=true)",
+        "$expand=boss($levels=3)",
+        "$expand=people/$count",
+        "$expand=*",
+        "$expand=phone",
+        "$expand=nobody",
+        "$expand=boss&$expand=people",
+        "$expand=boss;people",
+        "expand=boss",
+        "$apply=groupby((phone))",
+        "$compute=phone%20as%20p",
+        "$search=x",
+        "$filter=boss/phone%20eq%20'1'",
+    ] {
+        assert!(sent(query).starts_with('4'), "{query}: {}", sent(query));
+    }
+    let none =
+        plan(&format!("{routes}{}", role("{ resource: customer, actions: [list], fields: { show: [id] } }")));
+    // Without a right to `read` persons, the right to list customers says nothing about them.
+    assert!(ask(&none, "GET /odata/customers?$expand=boss").sent().starts_with('4'));
+    assert!(crate::support::says(
+        &routes.replace("$top, max: 50 }", "$top, max: 50 }, pass: [$apply]"),
+        "passes-unread"
+    ));
+    assert!(crate::support::says(&routes.replace("dialect: odata, ", ""), "expand-unread"));
 }
 
 #[test]
@@ -287,7 +344,7 @@ fn q11_errors_of_the_upstream_tell_nothing() {
 }
 
 #[test]
-fn q13_q14_batches_and_remembered_jobs_are_judged_or_not_served() {
+fn q13_batches_that_are_not_described_whole_are_not_served() {
     let text = format!(
         "{}apis: {{ s: {{ routes: [{{ match: POST /batch, action: list, resource: customer, batch: {{ items: 'body $.requests[*]' }} }}] }} }}\n",
         role(&fields("show: [id]"))
@@ -297,7 +354,11 @@ fn q13_q14_batches_and_remembered_jobs_are_judged_or_not_served() {
         &fieldgate::policy::MaskKeys::Assumed,
         fieldgate::policy::Purpose::Serve,
     );
-    assert!(served.plan.is_none(), "incomplete or not enforced, it is not served");
+    assert!(served.plan.is_none(), "incomplete, it is not served");
+}
+
+#[test]
+fn q14_remembered_jobs_are_judged_or_not_served() {
     assert!(refused("POST /jobs") && refused("GET /jobs/7/result"));
 }
 

@@ -7,6 +7,7 @@ use crate::policy::syntax::{PolicySet, ResourceOf};
 use crate::rewrite::condition::{ParamRoot, function_uses};
 
 use super::cursor::{self, Typed};
+use super::keys::Book;
 use super::refers::{self, Kind};
 use super::scan::{Part, Step, Token};
 use super::{Desk, Sort, Suggestion, Suggestions, code, keys};
@@ -17,10 +18,13 @@ pub fn complete(desk: &Desk<'_>, text: &str, offset: usize) -> Suggestions {
     let mut found = Found { desk, items: Vec::new(), seen: BTreeSet::new() };
     let resources = refers::resources(text, &token);
     let used = |path: &[Step]| cursor::keys_at(text, path, token.range.start);
-    if token.part != Part::Value && token.quote.is_none() && desk.is_policy {
+    let book = Book::of(desk.is_policy);
+    if token.part != Part::Value && token.quote.is_none() {
         let used = used(&token.path);
         found.keys(
-            keys::keys(&token.path).into_iter().filter(|key| !used.iter().any(|name| **name == *key.name)),
+            keys::keys(book, &token.path)
+                .into_iter()
+                .filter(|key| !used.iter().any(|name| **name == *key.name)),
         );
     }
     let mut replaces = replaces;
@@ -50,11 +54,9 @@ pub fn complete(desk: &Desk<'_>, text: &str, offset: usize) -> Suggestions {
         if let Some(kind) = kind {
             found.names(set, kind, &resources);
         }
-        if desk.is_policy {
-            keys::words(&token.path)
-                .into_iter()
-                .for_each(|word| found.add(&word, Sort::Word, "", String::new()));
-        }
+        keys::words(book, &token.path)
+            .into_iter()
+            .for_each(|word| found.add(&word, Sort::Word, "", String::new()));
         for item in found.items.iter_mut().filter(|item| item.sort != Sort::Key) {
             item.text = quoted(&item.name, &token);
         }

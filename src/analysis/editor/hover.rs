@@ -6,6 +6,7 @@ use crate::analysis::holders::holders;
 use crate::policy::Loaded;
 
 use super::find::{defined, meant};
+use super::keys::Book;
 use super::refers::{self, Kind};
 use super::scan::{Part, Token};
 use super::{Desk, Hover, code, cursor, keys, sight};
@@ -17,8 +18,8 @@ pub fn hover(desk: &Desk<'_>, text: &str, offset: usize) -> Option<Hover> {
     if let (Some((kind, name)), Some(policy)) = (meant(&token, offset), desk.policy) {
         about(desk, policy, text, &token, kind, &name, &mut markdown);
     }
-    if markdown.is_empty() && token.part != Part::Value && desk.is_policy {
-        markdown.push_str(&keys::docs_of(&token.path, &token.text)?);
+    if markdown.is_empty() && token.part != Part::Value {
+        markdown.push_str(&keys::docs_of(Book::of(desk.is_policy), &token.path, &token.text)?);
     }
     (!markdown.is_empty()).then_some(Hover { range: token.range, markdown })
 }

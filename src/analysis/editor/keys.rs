@@ -1,10 +1,11 @@
-//! The keys of policy files and what is to be known about them: the JSON Schema that `fieldgate schema` prints.
+//! The keys of policy and deployment files and what is to be known about them: the JSON Schemas that `fieldgate schema`
+//! prints.
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::analysis::POLICY_SCHEMA;
+use crate::analysis::{CONFIG_SCHEMA, POLICY_SCHEMA};
 
 use super::scan::Step;
 
@@ -14,13 +15,24 @@ pub(super) struct Key {
     pub(super) docs: String,
 }
 
+/// What is known about a kind of file.
+#[derive(Clone, Copy)]
+pub(super) struct Book(&'static Value);
+
+impl Book {
+    /// The keys of a policy, or else of a deployment.
+    pub(super) fn of(is_policy: bool) -> Self {
+        Self(if is_policy { &POLICY } else { &CONFIG })
+    }
+}
+
 /// The keys that a mapping at a place may have.
-pub(super) fn keys(mapping: &[Step]) -> Vec<Key> {
+pub(super) fn keys(book: Book, mapping: &[Step]) -> Vec<Key> {
     let mut keys: Vec<Key> = Vec::new();
-    for schema in at(mapping) {
+    for schema in at(book, mapping) {
         for (name, member) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             if !keys.iter().any(|known| known.name == name) {
-                keys.push(Key { name, docs: docs(member) });
+                keys.push(Key { name, docs: docs(book, member) });
             }
         }
     }
@@ -28,9 +40,9 @@ pub(super) fn keys(mapping: &[Step]) -> Vec<Key> {
 }
 
 /// The words that may stand at a place, where only some may.
-pub(super) fn words(path: &[Step]) -> Vec<String> {
+pub(super) fn words(book: Book, path: &[Step]) -> Vec<String> {
     let mut words = Vec::new();
-    for schema in at(path) {
+    for schema in at(book, path) {
         for value in schema.get("enum").and_then(Value::as_array).into_iter().flatten() {
             words.extend(value.as_str().map(str::to_owned));
         }
@@ -43,13 +55,13 @@ pub(super) fn words(path: &[Step]) -> Vec<String> {
 }
 
 /// What is to be known about a key of a mapping.
-pub(super) fn docs_of(mapping: &[Step], name: &str) -> Option<String> {
-    let found = at(mapping).into_iter().find_map(|schema| schema.get("properties")?.get(name))?;
-    Some(docs(found)).filter(|docs| !docs.is_empty())
+pub(super) fn docs_of(book: Book, mapping: &[Step], name: &str) -> Option<String> {
+    let found = at(book, mapping).into_iter().find_map(|schema| schema.get("properties")?.get(name))?;
+    Some(docs(book, found)).filter(|docs| !docs.is_empty())
 }
 
-fn docs(schema: &Value) -> String {
-    let described = std::iter::once(schema).chain(alternatives(schema));
+fn docs(book: Book, schema: &Value) -> String {
+    let described = std::iter::once(schema).chain(alternatives(book, schema));
     let mut docs = described
         .filter_map(|schema| schema.get("description")?.as_str())
         .next()
@@ -75,8 +87,8 @@ fn plain(value: &Value) -> String {
 }
 
 /// The schemas that hold at a place.
-fn at(path: &[Step]) -> Vec<&'static Value> {
-    let mut here = alternatives(&SCHEMA);
+fn at(book: Book, path: &[Step]) -> Vec<&'static Value> {
+    let mut here = alternatives(book, book.0);
     for step in path {
         let mut next = Vec::new();
         for schema in here {
@@ -87,7 +99,7 @@ fn at(path: &[Step]) -> Vec<&'static Value> {
                     .and_then(|members| members.get(key.as_ref()))
                     .or_else(|| schema.get("additionalProperties").filter(|more| more.is_object())),
             };
-            next.extend(below.map(alternatives).into_iter().flatten());
+            next.extend(below.map(|below| alternatives(book, below)).into_iter().flatten());
         }
         here = next;
     }
@@ -95,7 +107,7 @@ fn at(path: &[Step]) -> Vec<&'static Value> {
 }
 
 /// The schema itself, or those it refers to.
-fn alternatives(schema: &Value) -> Vec<&Value> {
+fn alternatives<'s>(book: Book, schema: &'s Value) -> Vec<&'s Value> {
     let mut found = Vec::new();
     let mut open = vec![schema];
     // Definitions do not refer to themselves without a step down; the bound keeps a slip from running forever.
@@ -103,7 +115,7 @@ fn alternatives(schema: &Value) -> Vec<&Value> {
         if let Some(name) =
             schema.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix("#/$defs/"))
         {
-            open.extend(SCHEMA.get("$defs").and_then(|all| all.get(name)));
+            open.extend(book.0.get("$defs").and_then(|all| all.get(name)));
         }
         for among in ["anyOf", "oneOf", "allOf"] {
             open.extend(schema.get(among).and_then(Value::as_array).into_iter().flatten());
@@ -114,7 +126,8 @@ fn alternatives(schema: &Value) -> Vec<&Value> {
 }
 
 /// A schema that is no JSON fails the tests; here it would mean no help with keys.
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(POLICY_SCHEMA).unwrap_or_default());
+static POLICY: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(POLICY_SCHEMA).unwrap_or_default());
+static CONFIG: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(CONFIG_SCHEMA).unwrap_or_default());
 
 const MAX_ALTERNATIVES: usize = 64;
 const EXAMPLES: usize = 3;

@@ -3,7 +3,7 @@
 //!
 //! Comes in: a text, which may be broken, a byte offset in it, and the policy as the compiler read it ([`Desk`]). Goes
 //! out: plain data. Names come from [`PolicySet`](crate::policy::syntax::PolicySet), who may see what from
-//! [`matrix`](fn@super::matrix), keys and their descriptions from the JSON Schema; only where in the text the cursor
+//! [`matrix`](fn@super::matrix), keys and their descriptions from the JSON Schemas; only where in the text the cursor
 //! stands is found out here ([`scan`]), because that must work while the text is no YAML.
 
 mod complete;

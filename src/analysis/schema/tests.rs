@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::fits::{properties, strict, undescribed, wrong};
 use super::*;
 use crate::policy::source::Documents;
 use crate::policy::{Loaded, MaskKeys, Purpose};
@@ -16,7 +17,7 @@ fn schema() -> Value {
 const ODD: &str = "zzzzqqqq";
 
 /// Every mapping of the language with an odd key in it, and where the schema describes it.
-const MAPPINGS: [(&str, &str); 30] = [
+const MAPPINGS: [(&str, &str); 31] = [
     ("resources: { r: { ODD: 1 } }", "/$defs/resource"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { denial: { ODD: 1 } } }", "/$defs/api/properties/denial"),
@@ -33,6 +34,7 @@ const MAPPINGS: [(&str, &str); 30] = [
         "resources: { r: { pairs: { x: { ODD: 1 } } } }",
         "/$defs/resource/properties/pairs/additionalProperties",
     ),
+    ("apis: { a: { routes: [{ batch: { ODD: 1 } }] } }", "/$defs/route/properties/batch"),
     ("apis: { a: { routes: [{ rows: { ODD: 1 } }] } }", "/$defs/route/properties/rows"),
     (
         "apis: { a: { routes: [{ rows: { columns: { ODD: 1 } } }] } }",
@@ -64,12 +66,6 @@ const MAPPINGS: [(&str, &str); 30] = [
     ),
 ];
 
-fn properties(schema: &Value, pointer: &str) -> BTreeSet<String> {
-    let at = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
-    assert_eq!(at["additionalProperties"], false, "{pointer}");
-    at["properties"].as_object().unwrap().keys().cloned().collect()
-}
-
 /// The words in backticks of the help that the loader gives for an odd key.
 fn known(text: &str, code: &str) -> BTreeSet<String> {
     let loaded = Loaded::from_texts(&[("p.yaml", text)], &MaskKeys::Assumed, Purpose::Check);
@@ -91,21 +87,8 @@ fn the_schema_and_the_loader_know_the_same_keys() {
 
 #[test]
 fn every_mapping_of_the_schema_is_compared() {
-    fn strict(at: &Value, pointer: &str, found: &mut BTreeSet<String>) {
-        let inner: Vec<(String, &Value)> = match at {
-            Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
-            Value::Array(items) => {
-                items.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
-            }
-            _ => Vec::new(),
-        };
-        if at["additionalProperties"] == false && !pointer.starts_with("/$defs/mask") {
-            found.insert(pointer.to_owned());
-        }
-        inner.iter().for_each(|(name, value)| strict(value, &format!("{pointer}/{name}"), found));
-    }
-    let mut found = BTreeSet::new();
-    strict(&schema(), "", &mut found);
+    let found: BTreeSet<_> =
+        strict(&schema()).into_iter().filter(|pointer| !pointer.starts_with("/$defs/mask")).collect();
     let mut compared: BTreeSet<_> = MAPPINGS.iter().map(|(_, pointer)| (*pointer).to_owned()).collect();
     compared.extend([String::new(), "/$defs/invariant".to_owned()]);
     assert_eq!(found, compared);
@@ -167,28 +150,7 @@ fn what_the_loader_refuses_does_not_fit_the_schema() {
 
 #[test]
 fn everything_is_described() {
-    fn undescribed(at: &Value, pointer: &str, found: &mut Vec<String>) {
-        let Some(members) = at.as_object() else { return };
-        if let Some(properties) = members.get("properties").and_then(Value::as_object) {
-            for (name, value) in properties {
-                if value.get("description").is_none() && value.get("$ref").is_none() {
-                    found.push(format!("{pointer}/{name}"));
-                }
-                undescribed(value, &format!("{pointer}/{name}"), found);
-            }
-        }
-        members.iter().filter(|(_, value)| value.is_object()).for_each(|(name, value)| {
-            if name != "properties" {
-                undescribed(value, &format!("{pointer}/{name}"), found);
-            }
-        });
-    }
-    let mut found = Vec::new();
-    let schema = schema();
-    undescribed(&schema, "", &mut found);
-    for (name, definition) in schema["$defs"].as_object().unwrap() {
-        undescribed(definition, name, &mut found);
-    }
+    let found = undescribed(&schema());
     assert!(found.is_empty(), "{found:?}");
 }
 
@@ -197,82 +159,4 @@ fn judged(text: &str) -> Option<String> {
     let root = documents.parse(Arc::from("p.yaml"), Arc::from(text)).unwrap();
     let schema = schema();
     wrong(&schema, &schema, &serde_json::from_str(&root.to_json()).unwrap(), "$")
-}
-
-/// The parts of JSON Schema that the schema uses; any other keyword fails the test. `None`: the value fits.
-fn wrong(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
-    for (keyword, rule) in schema.as_object().unwrap() {
-        let fits = match keyword.as_str() {
-            "description" | "examples" | "default" | "title" | "$schema" | "$id" | "$defs" => true,
-            "$ref" => {
-                let target = root.pointer(rule.as_str().unwrap().trim_start_matches('#')).unwrap();
-                if let Some(found) = wrong(root, target, value, at) {
-                    return Some(found);
-                }
-                true
-            }
-            "type" => match rule {
-                Value::Array(kinds) => kinds.iter().any(|kind| is(kind, value)),
-                kind => is(kind, value),
-            },
-            "enum" => rule.as_array().unwrap().contains(value),
-            "anyOf" => rule.as_array().unwrap().iter().any(|one| wrong(root, one, value, at).is_none()),
-            "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
-            "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap()),
-            "minProperties" => {
-                value.as_object().is_none_or(|members| members.len() as u64 >= rule.as_u64().unwrap())
-            }
-            "pattern" => {
-                let pattern = regex::Regex::new(rule.as_str().unwrap()).unwrap();
-                value.as_str().is_none_or(|text| pattern.is_match(text))
-            }
-            "required" => value.as_object().is_none_or(|members| {
-                rule.as_array().unwrap().iter().all(|name| members.contains_key(name.as_str().unwrap()))
-            }),
-            "items" => {
-                let found = value.as_array().into_iter().flatten().enumerate();
-                let found = found.filter_map(|(i, item)| wrong(root, rule, item, &format!("{at}[{i}]")));
-                if let Some(found) = found.into_iter().next() {
-                    return Some(found);
-                }
-                true
-            }
-            "properties" | "additionalProperties" => {
-                let mut members = value.as_object().into_iter().flatten();
-                let found = members.find_map(|(name, member)| {
-                    let declared = schema.get("properties").and_then(|known| known.get(name));
-                    match (keyword.as_str(), declared, rule) {
-                        ("properties", Some(rule), _) => wrong(root, rule, member, &format!("{at}.{name}")),
-                        ("additionalProperties", None, Value::Bool(false)) => Some(format!("{at}.{name}")),
-                        ("additionalProperties", None, rule) => {
-                            wrong(root, rule, member, &format!("{at}.{name}"))
-                        }
-                        _ => None,
-                    }
-                });
-                if found.is_some() {
-                    return found;
-                }
-                true
-            }
-            other => panic!("the schema uses `{other}`"),
-        };
-        if !fits {
-            return Some(format!("{at}: {keyword}"));
-        }
-    }
-    None
-}
-
-fn is(kind: &Value, value: &Value) -> bool {
-    match kind.as_str().unwrap() {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "string" => value.is_string(),
-        "number" => value.is_number(),
-        "integer" => value.is_u64() || value.is_i64(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        other => panic!("{other}"),
-    }
 }

@@ -277,8 +277,9 @@ impl Reader<'_> {
         let token = fields.required_text("token").and_then(|word| self.token_at(&word));
         let lifetime =
             fields.node("lifetime").map(|_| self.duration(&fields, "lifetime", Duration::from_secs(600)));
-        let (mark, secrets) = (fields.mark(), secrets?);
+        let mark = fields.mark();
         fields.finish();
+        let secrets = secrets?;
         if let Some(body) = &body {
             self.refuse_unused(
                 body,

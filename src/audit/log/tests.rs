@@ -252,6 +252,7 @@ struct Faulty {
 #[derive(Default)]
 struct Faults {
     append: AtomicBool,
+    panic: AtomicBool,
     tries: AtomicUsize,
     anchor: AtomicBool,
     rotate: AtomicBool,
@@ -260,6 +261,7 @@ struct Faults {
 
 impl Medium for Faulty {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        assert!(!self.faults.panic.load(Ordering::SeqCst), "on purpose");
         if self.faults.append.load(Ordering::SeqCst) {
             self.faults.tries.fetch_add(1, Ordering::SeqCst);
             let half = &lines[..lines.len() / 2];
@@ -268,6 +270,10 @@ impl Medium for Faulty {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.inner.append(lines)
+    }
+
+    fn repair(&mut self) -> io::Result<()> {
+        self.inner.repair()
     }
 
     fn begin_segment(&mut self, first: &[u8]) -> io::Result<()> {
@@ -388,6 +394,41 @@ async fn a_segment_goes_on_if_the_next_one_cannot_be_begun() {
     log.shut().await;
     assert_eq!(place.evidence().segments.len(), 2);
     assert_eq!(place.verify().findings, []);
+}
+
+#[tokio::test]
+async fn a_record_that_nobody_waits_for_any_more_is_written_all_the_same() {
+    let place = Place::new();
+    let (log, _) = place.open();
+    // Neither begun to be waited for, nor to its end.
+    drop(complete(&log, 1).close());
+    let mut waiting = Box::pin(complete(&log, 2).close().into_future());
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    drop(waiting);
+    while place.requests().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(place.verify().findings, []);
+}
+
+#[tokio::test]
+async fn a_writer_that_breaks_off_ends_the_log_and_lets_nobody_wait() {
+    let place = Place::new();
+    let (log, faults) = open_faulty(&place);
+    complete(&log, 1).close().await.unwrap();
+    faults.panic.store(true, Ordering::SeqCst);
+    let (first, second) = (complete(&log, 2), complete(&log, 3));
+    let first = tokio::spawn(async move { first.close().await });
+    let second = tokio::spawn(async move { second.close().await });
+    for told in [first.await, second.await] {
+        assert!(!matches!(told, Ok(Ok(_))), "{told:?}");
+    }
+    while log.ensure_writable().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(log.begin(Uuid::nil(), &peer()).unwrap_err(), AuditError::Closed);
+    log.shut().await;
+    assert_eq!(place.requests().len(), 1);
 }
 
 #[tokio::test]

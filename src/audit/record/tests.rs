@@ -62,6 +62,7 @@ fn counts() -> Counts {
         unknown: BTreeSet::from(["new_field".into()]),
         keys: vec!["42".into(), r"A\u002f7".into()],
         grants: BTreeSet::from(["roles.sales.permissions[0]".into()]),
+        shares: Vec::new(),
     }
 }
 
@@ -241,9 +242,10 @@ async fn the_longest_record_stays_below_the_longest_line() {
             }),
         };
         record.foreseen(vec![foreseen(ShadowOf::Rules), foreseen(ShadowOf::Policy)]);
-        if let Some((draft, _)) = &mut record.0 {
+        if let Some((draft, ..)) = &mut record.0 {
             draft.roles.clone_from(&many);
             draft.rules.clone_from(&many);
+            draft.operations = many.iter().map(|text| (&**text).into()).collect();
         }
         for _ in 0..1000 {
             record.limit(&Limited {

@@ -16,6 +16,7 @@ use crate::audit::{Evidence, Filter, Search};
 use crate::policy::Plan;
 
 use super::super::policy::{Source, Usage};
+use super::write::help;
 
 /// The record of a request by its id or that of its decision.
 pub(super) fn find(source: &Source, audit: Option<&Path>, id: &str) -> anyhow::Result<Value> {
@@ -45,6 +46,9 @@ pub(super) fn tell(record: &Value, plan: &Plan, out: &mut impl io::Write) -> io:
     writeln!(out, "  by {who}, roles: {}", names(record, "/roles"))?;
     let status = record.get("status").map_or_else(|| "-".to_owned(), ToString::to_string);
     writeln!(out, "  {} with status {status}{}", text("outcome"), reason(record))?;
+    if let Some(help) = record.get("reason").and_then(Value::as_str).and_then(help) {
+        writeln!(out, "  {help}")?;
+    }
     for (label, pointer) in [
         ("decided by", "/grants"),
         ("shown", "/fields/shown"),

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::analysis::{explain, foresee, verdicts};
+use crate::analysis::{Caller, Refusal, admit, explain, foresee, verdicts};
 use crate::base::{Clock as _, SystemClock};
+use crate::policy::syntax::PolicySet;
 use crate::policy::{Denial, DenialReason, Plan};
 
 use super::policy::{Source, Usage};
@@ -40,7 +41,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let found = args.source.read()?;
-    let Some(plan) = found.policy.as_ref().and_then(|policy| policy.plan.as_ref()) else {
+    let Some((plan, set)) =
+        found.policy.as_ref().and_then(|policy| Some((policy.plan.as_ref()?, &policy.set)))
+    else {
         write!(io::stderr(), "{}", found.report.to_text(io::stderr().is_terminal()))?;
         return Ok(super::FAILED.into());
     };
@@ -61,7 +64,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
         (None, Some(asked)) => {
-            let (caller, request) = asked.parts()?;
+            let (mut caller, request) = asked.parts()?;
+            if stands_for_a_role(&caller, set) {
+                writeln!(out, "as somebody who holds the role `{}`: no user is named so", caller.id)?;
+                caller.roles.push(caller.id.clone());
+            }
             (caller, request, args.at.unwrap_or_else(|| SystemClock::new().now()))
         }
         (None, None) => {
@@ -69,11 +76,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Err(Usage(text.to_owned()).into());
         }
     };
-    let foreseen = plan.has_shadow().then(|| foresee(plan, &caller.principal(), &request, now));
-    let (head, body) = request.into_parts();
+    let principal = caller.principal();
+    let foreseen = plan.has_shadow().then(|| foresee(plan, &principal, &request, now));
+    let (head, body) = request.clone().into_parts();
     let judged = plan.needs_body(&head).then_some(body);
-    let decided =
-        plan.operation(&head, judged).and_then(|operation| plan.decide(&caller.principal(), operation, now));
+    let decided = plan.operation(&head, judged).and_then(|operation| plan.decide(&principal, operation, now));
     let permit = match decided {
         Ok(permit) => permit,
         Err(denial) => {
@@ -82,6 +89,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(super::DENIED.into());
         }
     };
+    // What it asks by and sets is not in the audit.
+    let refused = match admit(plan, &principal, request, None, now) {
+        Err(Refusal::Refused(refused)) if args.decision.is_none() => Some(refused.to_string()),
+        _ => None,
+    };
+    if let Some(reason) = &refused {
+        write::refused(reason, &mut out)?;
+    }
     write::policy(&explain(plan, &permit), &mut out)?;
     write::shadow(foreseen.as_ref(), plan, &mut out)?;
     if let Some(file) = &args.answer {
@@ -94,7 +109,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if refused.is_some() { super::DENIED.into() } else { ExitCode::SUCCESS })
+}
+
+/// Whether a caller of whom nothing but a name is said is meant to be anybody with the role of that name.
+fn stands_for_a_role(caller: &Caller, set: &PolicySet) -> bool {
+    let named = |user: &str| *user == *caller.id;
+    let bound = set.bindings.iter().any(|binding| binding.users.iter().any(|user| named(user.as_str())));
+    let plain = caller.groups.is_empty() && caller.roles.is_empty() && caller.claims.is_empty();
+    plain && !bound && set.roles.iter().any(|role| named(role.name.as_str()))
 }
 
 /// What refused, with file and line, and who would be let through.
@@ -102,7 +125,10 @@ fn denied(plan: &Plan, denial: &Denial, out: &mut impl io::Write) -> io::Result<
     if let Some(route) = &denial.route {
         writeln!(out, "{}", route.name)?;
     }
-    match &denial.reason {
+    if let DenialReason::Item { item, .. } = &denial.reason {
+        writeln!(out, "request {item} of the batch refuses it")?;
+    }
+    match denial.reason.innermost() {
         DenialReason::Guard { name, .. } => {
             let place = plan.place_of(&format!("guards.{name}"));
             let place = place.map_or_else(String::new, |place| format!(" ({place})"));
@@ -124,7 +150,9 @@ fn denied(plan: &Plan, denial: &Denial, out: &mut impl io::Write) -> io::Result<
             Ok(())
         }
         DenialReason::NoRoute => writeln!(out, "denied by default: no route matches"),
-        reason @ (DenialReason::Target(_) | DenialReason::Asked { .. }) => writeln!(out, "denied: {reason}"),
+        reason @ (DenialReason::Target(_) | DenialReason::Asked { .. } | DenialReason::Item { .. }) => {
+            writeln!(out, "denied: {reason}")
+        }
     }
 }
 

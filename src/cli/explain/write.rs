@@ -25,6 +25,20 @@ pub(super) fn policy(explanation: &Explanation, out: &mut impl io::Write) -> io:
     Ok(())
 }
 
+/// Why a request that the policy allows would not be sent, and what the route would have to say.
+pub(super) fn refused(reason: &str, out: &mut impl io::Write) -> io::Result<()> {
+    writeln!(out, "refused: {}", plain(reason))?;
+    if let Some(help) = help(reason) {
+        writeln!(out, "  {help}")?;
+    }
+    writeln!(out)
+}
+
+/// What a route says so that something like this is not refused.
+pub(super) fn help(reason: &str) -> Option<&'static str> {
+    HELP.iter().find(|(starts, _)| reason.starts_with(starts)).map(|(_, help)| *help)
+}
+
 /// What the rules in shadow would have made of it.
 pub(super) fn shadow(foreseen: Option<&Foreseen>, plan: &Plan, out: &mut impl io::Write) -> io::Result<()> {
     let Some(found) = foreseen else { return Ok(()) };
@@ -100,7 +114,12 @@ fn verdict(field: &FieldVerdict) -> String {
         Outcome::NotGiven => {
             format!("hidden by default: {by} would release it, and does not apply to this record")
         }
-        Outcome::Unlabelled => "hidden by default: nobody labelled it".to_owned(),
+        Outcome::Unlabelled => match &field.meant {
+            Some(labelled) => {
+                format!("hidden by default: nobody labelled it (`{labelled}` is labelled; lists need `[*]`)")
+            }
+            None => "hidden by default: nobody labelled it".to_owned(),
+        },
     }
 }
 
@@ -112,3 +131,18 @@ fn in_brackets(place: Option<&Arc<str>>) -> String {
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
+
+/// By how reasons start.
+const HELP: [(&str, &str); 4] = [
+    (
+        "query parameter",
+        "a parameter is listed under `query` of the route: `select`, `sort`, `filter`, `search` or `page_size` if it names \
+         or asks about fields (which must be shown in clear on every record), `pass` if it does neither",
+    ),
+    (
+        "the operation takes no body",
+        "a route whose body sets fields says where: `body: $`; one whose body asks says which parts, under `query`",
+    ),
+    ("the body's type", "a route reads bodies without a content type of JSON if it says `body_as`"),
+    ("fields are not editable", "a permission lists what may be set under `fields: { edit: […] }`"),
+];

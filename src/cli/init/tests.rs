@@ -50,7 +50,9 @@ fn what_it_writes_passes_check() {
     let checked = app::check(&dir.path().join("fieldgate.yaml"));
     assert!(checked.report.diagnostics().is_empty(), "{}", checked.report.to_text(false));
     let (config, policy) = (checked.config.unwrap(), checked.policy.unwrap());
-    assert_eq!(policy.set.tests.len(), 1);
+    let (plan, tests) = (policy.plan.unwrap(), &policy.set.tests);
+    let results = crate::analysis::run_examples(&plan, tests, "2026-11-20T04:00:00Z".parse().unwrap());
+    assert!(results.len() == 2 && results.iter().all(|result| result.failure.is_none()), "{results:?}");
     assert!(config.secrets.iter().all(|(_, source)| source.read().is_ok()));
     assert!(config.identity.resolve(&config.apis).is_ok());
 }

@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// Also writes the results as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Also says which routes, permissions, guards and masks no test tries.
+    /// Also says which routes, permissions, guards, masks and fields no test tries, and what in answers has no label.
     #[arg(long)]
     coverage: bool,
     /// Writes what comes out where the expectations of failed tests stand, after showing it.

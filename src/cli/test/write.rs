@@ -64,6 +64,18 @@ pub(super) fn coverage(coverage: &Coverage, out: &mut impl io::Write) -> io::Res
             writeln!(out, "    and {} more", untried.len() - LISTED)?;
         }
     }
+    if !coverage.unlabelled.is_empty() {
+        writeln!(out, "  members of answers that nobody labelled: hidden")?;
+    }
+    for ((resource, name), meant) in coverage.unlabelled.iter().take(LISTED) {
+        let meant = meant.as_ref().map_or_else(String::new, |field| {
+            format!("  (`{}` is labelled; lists need `[*]`)", one_line(field))
+        });
+        writeln!(out, "    {}.{}{meant}", one_line(resource), one_line(name))?;
+    }
+    if coverage.unlabelled.len() > LISTED {
+        writeln!(out, "    and {} more", coverage.unlabelled.len() - LISTED)?;
+    }
     Ok(())
 }
 
@@ -88,7 +100,9 @@ pub(super) fn json(policy: &Loaded, results: &[ExampleResult], coverage: Option<
         let part = |part: &Covered| json!({ "name": part.name.as_ref(), "place": part.place, "covered": part.covered });
         let kinds = coverage.kinds().into_iter();
         let kinds = kinds.map(|(kind, parts)| (kind.to_owned(), parts.iter().map(part).collect()));
-        members.insert("coverage".to_owned(), Value::Object(kinds.collect()));
+        let unlabelled = coverage.unlabelled.keys().map(|(resource, name)| format!("{resource}.{name}"));
+        let unlabelled = ("unlabelled".to_owned(), unlabelled.collect());
+        members.insert("coverage".to_owned(), Value::Object(kinds.chain([unlabelled]).collect()));
     }
     all
 }
@@ -168,9 +182,9 @@ tests:
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "\ncoverage\n  routes           2 of 2     100 %\n  permissions      1 of 3      33 %\n  guards           \
-             1 of 2      50 %\n  masks            1 of 2      50 %\n  permissions that no test tries\n    \
+             1 of 2      50 %\n  masks            1 of 2      50 %\n  fields           3 of 4      75 %\n  permissions that no test tries\n    \
              roles.reader.permissions[1]  p.yaml:15\n    roles.reader.permissions[2]  p.yaml:16\n  guards that no test \
-             tries\n    inside  p.yaml:20\n  masks that no test tries\n    never  p.yaml:3\n"
+             tries\n    inside  p.yaml:20\n  masks that no test tries\n    never  p.yaml:3\n  fields that no test tries\n    note.more  p.yaml:5\n"
         );
         let all = json(&policy, &results, Some(&coverage));
         assert_eq!((&all["passed"], &all["failed"]), (&2.into(), &1.into()));

@@ -104,7 +104,7 @@ async fn different_records_survive_a_restart() {
     let clock = clock();
     let rule = rule("reading", LimitUnit::DistinctRecords, 3, DAY);
     let names = keys(&["a", "b"]);
-    let both = Charge { records: 2, keys: &names, bytes: 0 };
+    let both = Charge { records: 2, keys: &names, bytes: 0, part: 0 };
     let scene = gateway(&store, &clock).await;
     scene.take(&li_na(), &rule, &both).await.unwrap();
     scene.limits.close().await;

@@ -229,12 +229,12 @@ async fn a_charge_is_taken_by_all_limits_or_by_none() {
         let names = keys(&["a", "b"]);
         for _ in 0..3 {
             let limited =
-                ticket.charge(&Charge { records: 2, keys: &names, bytes: 101 }).await.err().unwrap();
+                ticket.charge(&Charge { records: 2, keys: &names, bytes: 101, part: 0 }).await.err().unwrap();
             assert_eq!(&*limited.limit, "bytes");
         }
         let left: Vec<u64> = ticket.remaining().iter().map(|one| one.remaining).collect();
         assert_eq!(left, [1000, 50, 100]);
-        ticket.charge(&Charge { records: 2, keys: &names, bytes: 100 }).await.unwrap();
+        ticket.charge(&Charge { records: 2, keys: &names, bytes: 100, part: 0 }).await.unwrap();
         let left: Vec<u64> = ticket.remaining().iter().map(|one| one.remaining).collect();
         assert_eq!(left, [998, 48, 0]);
     }
@@ -247,7 +247,7 @@ async fn different_records_count_once_in_a_window() {
     let ticket = scene.admit(&li_na(), &[&reading]).await.unwrap();
     let give = async |names: &[&str]| {
         let names = keys(names);
-        ticket.charge(&Charge { records: names.len() as u64, keys: &names, bytes: 0 }).await.is_ok()
+        ticket.charge(&Charge { records: names.len() as u64, keys: &names, bytes: 0, part: 0 }).await.is_ok()
     };
     assert!(give(&["a", "b", "a"]).await);
     assert_eq!(left(&ticket), 1);
@@ -272,10 +272,10 @@ async fn e05_a_record_without_a_known_key_counts_as_a_different_one() {
     let reading = rule("reading", LimitUnit::DistinctRecords, 3, MINUTE);
     let ticket = scene.admit(&li_na(), &[&reading]).await.unwrap();
     let names = keys(&["a"]);
-    ticket.charge(&Charge { records: 2, keys: &names, bytes: 0 }).await.unwrap();
+    ticket.charge(&Charge { records: 2, keys: &names, bytes: 0, part: 0 }).await.unwrap();
     assert_eq!(left(&ticket), 1);
-    assert!(ticket.charge(&Charge { records: 3, keys: &names, bytes: 0 }).await.is_err());
-    ticket.charge(&Charge { records: 2, keys: &names, bytes: 0 }).await.unwrap();
+    assert!(ticket.charge(&Charge { records: 3, keys: &names, bytes: 0, part: 0 }).await.is_err());
+    ticket.charge(&Charge { records: 2, keys: &names, bytes: 0, part: 0 }).await.unwrap();
     assert_eq!(left(&ticket), 0);
 }
 
@@ -285,8 +285,8 @@ async fn records_beyond_those_remembered_count_each_time() {
     let reading = rule("reading", LimitUnit::DistinctRecords, 1_000_000, MINUTE);
     let ticket = scene.admit(&li_na(), &[&reading]).await.unwrap();
     let names: Vec<Box<str>> = (0..100_001).map(|n| n.to_string().into()).collect();
-    ticket.charge(&Charge { records: 100_001, keys: &names, bytes: 0 }).await.unwrap();
-    ticket.charge(&Charge { records: 100_001, keys: &names, bytes: 0 }).await.unwrap();
+    ticket.charge(&Charge { records: 100_001, keys: &names, bytes: 0, part: 0 }).await.unwrap();
+    ticket.charge(&Charge { records: 100_001, keys: &names, bytes: 0, part: 0 }).await.unwrap();
     assert_eq!(left(&ticket), 1_000_000 - 100_001 - 1, "one of them is not remembered");
 }
 
@@ -427,7 +427,7 @@ async fn e03_racing_charges_never_take_more_than_there_is() {
                 let Ok(ticket) = scene.admit(&li_na(), &[&reading, &bytes]).await else { return 0 };
                 let mut taken = 0;
                 for round in 0..50 {
-                    let charge = Charge { records: 1 + (n + round) % 3, keys: &[], bytes: 10 };
+                    let charge = Charge { records: 1 + (n + round) % 3, keys: &[], bytes: 10, part: 0 };
                     let done = match ticket.try_charge(&charge) {
                         Some(done) => done,
                         None => ticket.charge(&charge).await,

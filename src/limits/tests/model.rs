@@ -151,7 +151,7 @@ impl Budget {
 async fn charge(scene: &Scene, rules: &[LimitRule; 2], names: &[u8]) -> bool {
     let Ok(ticket) = scene.admit(&li_na(), &[&rules[0], &rules[1]]).await else { return false };
     let names: Vec<Box<str>> = names.iter().map(|name| name.to_string().into()).collect();
-    let charge = Charge { records: names.len() as u64, keys: &names, bytes: 0 };
+    let charge = Charge { records: names.len() as u64, keys: &names, bytes: 0, part: 0 };
     match ticket.try_charge(&charge) {
         Some(done) => done.is_ok(),
         None => ticket.charge(&charge).await.is_ok(),

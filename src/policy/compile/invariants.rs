@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::base::Diagnostic;
-use crate::rewrite::condition::{Predicate, Value};
+use crate::rewrite::condition::{Params, Predicate, Value};
 use crate::rewrite::{Access, Format, Path, Selector};
 
 use super::Compiler;
@@ -235,7 +235,7 @@ impl Compiler<'_> {
     fn prove(&self, invariant: &Invariant, never: &Never, sources: &[Sources]) {
         let everybody: Vec<RoleId> =
             (0..self.tables.roles.len() as RoleId).filter(|id| !never.except.contains(id)).collect();
-        if self.breach(never, &everybody, None).is_none() && !self.has_writes_without_reader() {
+        if self.breach(never, &everybody, &Params::default()).is_none() && !self.has_writes_without_reader() {
             return;
         }
         let candidates = self.candidates(never, &everybody, sources);
@@ -258,7 +258,7 @@ impl Compiler<'_> {
                     continue;
                 }
                 let roles: Vec<RoleId> = roles.into_iter().collect();
-                if let Some(breach) = self.breach(never, &roles, Some(&self.known(&roles))) {
+                if let Some(breach) = self.breach(never, &roles, &self.known(&roles)) {
                     self.refute(invariant, &set, &who, &breach);
                     return;
                 }
@@ -304,7 +304,7 @@ impl Compiler<'_> {
         largest.len() <= MOST_SETS
             && largest.iter().all(|own| {
                 let roles: Vec<RoleId> = shared.union(own).copied().collect();
-                self.breach(never, &roles, None).is_none()
+                self.breach(never, &roles, &Params::default()).is_none()
             })
     }
 
@@ -403,17 +403,17 @@ impl Compiler<'_> {
     // === what roles can do together ===
 
     /// The values that conditions read and that follow from the roles.
-    fn known(&self, roles: &[RoleId]) -> Vec<Option<Value>> {
+    fn known(&self, roles: &[RoleId]) -> Params {
         let names = roles.iter().filter_map(|id| self.tables.roles.get(*id as usize)).map(|role| &role.name);
         let roles = Value::texts(names);
         let value = |name: &str| (name == "principal.roles").then(|| roles.clone());
         self.params.names().iter().map(|name| value(name)).collect()
     }
 
-    /// The first thing that must never be possible and is, for a principal who holds exactly these roles. Without
-    /// `known` nothing is known about the principal.
-    fn breach(&self, never: &Never, roles: &[RoleId], known: Option<&[Option<Value>]>) -> Option<Breach> {
-        let possible = |when: &Predicate| when.could_be_met(known.unwrap_or_default());
+    /// The first thing that must never be possible and is, for a principal who holds exactly these roles and of
+    /// whom no more than `known` is known.
+    fn breach(&self, never: &Never, roles: &[RoleId], known: &Params) -> Option<Breach> {
+        let possible = |when: &Predicate| when.could_be_met(known);
         self.tables.routes.iter().find_map(|route| {
             let (action, _) = route.about.as_ref()?;
             let view = self.proving.get();

@@ -2,6 +2,7 @@
 //! whatever cannot be served is complained about at its place. All complaints are collected, none stops the rest.
 
 mod answers;
+mod batch;
 mod errors;
 mod guards;
 mod invariants;
@@ -20,7 +21,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::Diagnostic;
-use crate::rewrite::condition::{ParamTable, Predicate};
+use crate::rewrite::condition::{ParamTable, Params, Predicate};
 use crate::rewrite::{Path, PathError};
 
 use super::keys::MaskKeys;
@@ -131,7 +132,7 @@ impl Compiler<'_> {
     fn compile_condition(&mut self, word: &Word) -> Option<Arc<Predicate>> {
         match Predicate::compile(&word.text, &mut self.params) {
             Ok(predicate) => {
-                let never = || (!predicate.could_be_met(&[])).then_some(false);
+                let never = || (!predicate.could_be_met(&Params::default())).then_some(false);
                 if let Some(always) = predicate.constant().or_else(never) {
                     self.tables.constants.insert(word.text.clone(), always);
                 }

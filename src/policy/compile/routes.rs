@@ -67,22 +67,9 @@ impl Compiler<'_> {
     fn route(&mut self, api: &Api, route: &Route, denial: &Arc<DenialShape>) -> Vec<(RouteTable, bool)> {
         let parsed = self.pattern(&route.pattern);
         let when: Vec<_> = route.when.iter().filter_map(|when| self.when(when)).collect();
-        let mut left_out = false;
-        for (key, mark) in &route.later {
-            self.not_enforced(
-                &format!("`{key}`"),
-                "the route is left out, so its requests are denied",
-                true,
-                *mark,
-            );
-            left_out = true;
-        }
         let targets = self.targets(route);
         let Some((method, template)) = parsed else { return Vec::new() };
         self.check_params(route, &template);
-        if left_out {
-            return Vec::new();
-        }
         let mut tables = Vec::new();
         for (about, further) in targets {
             let mut when: Vec<_> = when.iter().map(clone_when).collect();
@@ -174,10 +161,10 @@ impl Compiler<'_> {
             }
             return vec![(None, None)];
         }
-        let action = route.action.as_ref().and_then(|action| self.action(action));
-        if !route.later.is_empty() {
-            return Vec::new();
+        if route.is_batch {
+            return vec![(None, None)];
         }
+        let action = route.action.as_ref().and_then(|action| self.action(action));
         if route.action.is_none() && !matches!(route.resource, Some(ResourceOf::Remembered { .. })) {
             self.documents.error_with_help(
                 "missing-key",
@@ -228,13 +215,21 @@ impl Compiler<'_> {
         about: Option<(Action, ResourceId)>,
         when: Vec<RouteWhen>,
     ) -> Option<RouteTable> {
+        let batch = match (&route.batch, route.is_batch) {
+            (Some(written), _) => Some(Arc::new(self.batch(route, written)?)),
+            // What is wrong with it was said.
+            (None, true) => return None,
+            (None, false) => None,
+        };
         let (records, rows) = self.records_at(route, about.as_ref())?;
         let types = about.as_ref().and_then(|(action, _)| self.record_types(route, action));
         if route.type_at.is_some() && types.is_none() {
             return None;
         }
         let lines = !matches!(route.format, Format::Json);
-        self.check_answer(route, about.as_ref(), records.as_ref(), lines);
+        if batch.is_none() {
+            self.check_answer(route, about.as_ref(), records.as_ref(), lines);
+        }
         let single = !lines && records.as_ref().is_some_and(|path| !path.is_list());
         let keep = route.envelope.keep.iter().filter_map(|word| self.kept(word, records.as_ref())).collect();
         let total = route.envelope.total.as_ref().and_then(|word| self.kept(word, records.as_ref()));
@@ -264,7 +259,7 @@ impl Compiler<'_> {
             facts: Arc::new(facts),
             method: method.clone(),
             template: template.to_vec(),
-            reads_body: Self::body_is_asked(&query, &when),
+            reads_body: batch.is_some() || Self::body_is_asked(&query, &when),
             when,
             about,
             format,
@@ -272,6 +267,7 @@ impl Compiler<'_> {
             rows,
             types,
             recalls: None,
+            batch,
             remembers_action: false,
             keep,
             total,
@@ -348,6 +344,14 @@ impl Compiler<'_> {
             return None;
         }
         let path = if word.text.starts_with('$') { self.jsonpath(word)? } else { Path::name(&word.text) };
+        if !word.text.starts_with(['$', '@']) && word.text.contains('.') {
+            self.warn(
+                "dotted-member",
+                format!("`{}` is a member of the root with a dot in its name", word.text),
+                Some(format!("a member of a member is written `$.{}`", word.text)),
+                word.mark,
+            );
+        }
         let over = records.is_some_and(|records| {
             let list = records.steps().strip_suffix(&[crate::rewrite::Step::Elements]);
             let root = Path(list.unwrap_or(records.steps()).to_vec());

@@ -211,6 +211,7 @@ impl Compiler<'_> {
     fn query(&self, parts: &QueryParts, about: Option<&(Action, ResourceId)>) -> RouteQuery {
         let resource = about.and_then(|(_, id)| self.tables.resources.get(*id));
         let dialect = parts.dialect.as_ref().and_then(|word| self.dialect(word));
+        self.check_options(parts, dialect);
         for word in parts.filter.iter().filter(|_| parts.dialect.is_none()) {
             let Some(resource) = resource else { break };
             let known = resource.fields.iter().any(|field| field.text == word.text);
@@ -223,7 +224,8 @@ impl Compiler<'_> {
         }
         let texts = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect();
         let named = parts.select.iter().chain(&parts.sort).chain(&parts.search);
-        let named = named.chain(parts.page_size.iter().map(|(word, _)| word)).chain(&parts.pass);
+        let named =
+            named.chain(&parts.expand).chain(parts.page_size.iter().map(|(word, _)| word)).chain(&parts.pass);
         crate::policy::syntax::unique(self.documents, "query parameter", named.chain(&parts.filter));
         RouteQuery {
             select: parts.select.as_ref().map(|word| word.text.clone()),
@@ -232,9 +234,27 @@ impl Compiler<'_> {
             search: texts(&parts.search),
             page_size: parts.page_size.as_ref().map(|(word, max)| (word.text.clone(), *max)),
             pass: texts(&parts.pass),
+            expand: parts.expand.as_ref().map(|word| word.text.clone()),
             columns: None,
             body: self.body_parts(&parts.body),
             dialect,
+        }
+    }
+
+    /// Options of OData that name fields or compute with them are read, or do not pass.
+    fn check_options(&self, parts: &QueryParts, dialect: Option<Dialect>) {
+        if let (Some(word), false) = (&parts.expand, dialect == Some(Dialect::OData)) {
+            let help = "write `dialect: odata`, or leave it out: related records are judged in any case";
+            let message = "`expand` is read in the dialect `odata` only";
+            self.documents.error_with_help("expand-unread", message, help, word.mark);
+        }
+        for word in parts.pass.iter().filter(|_| dialect == Some(Dialect::OData)) {
+            let option = word.text.trim_start_matches('$').to_ascii_lowercase();
+            if ASKING.contains(&option.as_str()) {
+                let message = format!("`{}` asks about fields and would pass unread", word.text);
+                let help = "`filter`, `sort`, `select` and `expand` are judged; the others are refused";
+                self.documents.error_with_help("passes-unread", message, help, word.mark);
+            }
         }
     }
 
@@ -302,3 +322,6 @@ impl Compiler<'_> {
         about.map(|about| (Some(about), None)).into_iter().collect()
     }
 }
+
+/// Options of OData that name fields.
+const ASKING: [&str; 8] = ["apply", "compute", "expand", "filter", "levels", "orderby", "search", "select"];

@@ -42,7 +42,16 @@ fn foreseen_by(of: ShadowOf, asked: &Plan, live: &Plan, who: &Who, line: &str) -
         now: noon(),
         decision: decision.as_ref(),
     };
-    asked.foresee(of, &decided, &|permit| crate::request::asks(permit).map_err(|refused| refused.to_string()))
+    asked.foresee(of, &decided, &asks)
+}
+
+/// What the query guard says, in short.
+fn asks(permit: &Permit) -> Result<(), String> {
+    let fields = &permit.query().fields.queryable;
+    match permit.operation().query().iter().find(|(name, _)| !fields.contains(name.as_str())) {
+        Some((name, _)) => Err(format!("`{name}` is not to be asked by")),
+        None => Ok(()),
+    }
 }
 
 fn foreseen(text: &str, who: &Who, line: &str) -> Foreseen {

@@ -3,6 +3,7 @@
 //! Sections merge by name over all files; a name given twice is an error that shows both places. Whether names
 //! mean anything is the business of `check`.
 
+mod batch;
 mod guards;
 mod people;
 mod resources;
@@ -19,6 +20,7 @@ use crate::base::Diagnostic;
 
 use super::source::{Documents, Fields, Mark, Node, Value, Word, did_you_mean, items, members, word};
 
+pub use batch::Batch;
 pub use guards::{Alert, Approval, Exceed, Guard, GuardScope, Invariant, Limit, Quota};
 pub use people::{Binding, FieldAccess, MaskDefinition, Permission, Role};
 pub use resources::Resource;

@@ -1,5 +1,6 @@
 //! The section `apis`.
 
+use super::batch::{Batch, batch};
 use super::shapes::{QueryParts, Rows, TypeAt, query, rows, type_at};
 use super::units;
 use super::{Documents, Fields, Mark, Node, Value, Word, items, members, word};
@@ -91,8 +92,10 @@ pub struct Route {
     pub response_headers: Vec<Word>,
     /// What of the answer later requests refer to: name and place.
     pub remember: Vec<(Word, Word)>,
-    /// Keys that are read and not acted on yet.
-    pub later: Vec<(&'static str, Mark)>,
+    /// Where its requests hold requests.
+    pub batch: Option<Batch>,
+    /// Whether `batch` is written, readable or not.
+    pub is_batch: bool,
 }
 
 /// What happens with a field that may not be set.
@@ -227,12 +230,6 @@ fn denials(documents: &Documents, node: &Node) -> Option<Denials> {
 
 fn route(documents: &Documents, node: &Node) -> Option<Route> {
     let fields = Fields::of(documents, node, "a route")?;
-    let mut later = Vec::new();
-    for key in ["batch"] {
-        if let Some((word, _)) = fields.entry(key) {
-            later.push((key, word.mark));
-        }
-    }
     let pattern = fields.required_text("match");
     let query = fields.node("query").and_then(|node| query(documents, node));
     let hold_for_total = fields
@@ -264,7 +261,8 @@ fn route(documents: &Documents, node: &Node) -> Option<Route> {
         request_headers: fields.texts("request_headers").unwrap_or_default(),
         response_headers: fields.texts("response_headers").unwrap_or_default(),
         remember: fields.node("remember").map(|node| remember(documents, node)).unwrap_or_default(),
-        later,
+        batch: fields.node("batch").and_then(|node| batch(documents, node)),
+        is_batch: fields.entry("batch").is_some(),
     };
     fields.finish();
     pattern.map(|_| route)

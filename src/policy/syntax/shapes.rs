@@ -54,6 +54,8 @@ pub struct QueryParts {
     pub search: Vec<Word>,
     /// The page size: parameter and largest value.
     pub page_size: Option<(Word, u64)>,
+    /// Asks for related records, in a dialect.
+    pub expand: Option<Word>,
     /// Parameters that pass unread.
     pub pass: Vec<Word>,
     /// The same in the body.
@@ -129,6 +131,7 @@ pub(super) fn query(documents: &Documents, node: &Node) -> Option<QueryParts> {
     parts.filter = many("filter", Asks::Filter);
     parts.search = many("search", Asks::Search);
     parts.pass = many("pass", Asks::Pass);
+    parts.expand = fields.text("expand");
     parts.page_size = fields.node("page_size").and_then(|node| page_size(documents, node, &mut body));
     parts.body = body;
     fields.finish();

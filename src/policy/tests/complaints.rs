@@ -468,16 +468,6 @@ fn what_is_not_enforced_is_said_and_what_would_be_weaker_is_not_served() {
     let parts = [("head.yaml", HEAD), ("routes.yaml", ROUTES), ("roles.yaml", ROLES), ("p.yaml", freeze)];
     let checked = Loaded::from_texts(&parts, &MaskKeys::Assumed, Purpose::Check);
     assert!(checked.plan.is_some(), "`check` only warns");
-    let later = "batch: {}";
-    let text = format!(
-        "apis:\n  a:\n    routes:\n      - {{ match: GET /x, action: list, resource: customer, records: '$[*]', {later} }}\n"
-    );
-    let said = complaints(&text);
-    assert!(said.len() == 1 && said[0].contains("not-enforced"), "{later}: {said:?}");
-    let parts = [("head.yaml", HEAD), ("roles.yaml", ROLES), ("p.yaml", text.as_str())];
-    let checked = Loaded::from_texts(&parts, &MaskKeys::Assumed, Purpose::Check);
-    let plan = checked.plan.unwrap();
-    assert_eq!(decide(&plan, &who("x"), "GET /x").unwrap_err(), DenialReason::NoRoute, "{later}");
 }
 
 #[test]

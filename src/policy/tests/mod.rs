@@ -4,7 +4,6 @@ mod complaints;
 mod decisions;
 mod fine_print;
 mod invariants;
-mod naive;
 mod rules;
 mod shapes;
 

@@ -80,7 +80,7 @@ pub(super) fn selection(fields: &QueryFields, plan: &RewritePlan, value: &str) -
 }
 
 /// A declared field, something in it, or a container of declared fields; `*` for whatever there is.
-fn is_selectable(fields: &QueryFields, name: &str) -> bool {
+pub(super) fn is_selectable(fields: &QueryFields, name: &str) -> bool {
     let mut stem = name;
     while let Some(shorter) = stem.strip_suffix(".*").or_else(|| (stem == "*").then_some("")) {
         stem = shorter;

@@ -129,7 +129,7 @@ fn staying(
     after: &Tree,
 ) -> Result<BTreeSet<Arc<str>>, Refused> {
     let Some(plan) = &rule.after else { return Ok(applied.grants().clone()) };
-    let mut rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(params));
+    let mut rewriter = Rewriter::new(Arc::clone(plan), params.clone());
     let mut out = Vec::new();
     let cut = |_| SHAPE;
     rewriter.push(after.to_json().as_bytes(), &mut out).map_err(cut)?;
@@ -174,7 +174,7 @@ fn editable(
 ) -> Result<(Tree, bool), Refused> {
     let cut = |_| Refused::Body("it has not the declared shape");
     let mut out = Vec::new();
-    let mut rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(params));
+    let mut rewriter = Rewriter::new(Arc::clone(plan), params.clone());
     rewriter.push(given.to_json().as_bytes(), &mut out).map_err(cut)?;
     rewriter.finish(&mut out).map_err(cut)?;
     let kept = Tree::parse(&out, bounds.depth).map_err(Refused::Body)?;

@@ -30,7 +30,7 @@ pub(super) struct Compiler<'p> {
     info: SourceInfo,
     params: &'p mut ParamTable,
     slots: Vec<Path>,
-    used: Vec<Box<str>>,
+    used: Vec<usize>,
     /// The variables of the macros around the current part, innermost last.
     locals: Vec<String>,
     /// How many parts the current one is inside of.
@@ -68,8 +68,10 @@ fn compile_here(source: &str, params: &mut ParamTable) -> Result<Predicate, Cond
             compiler.offset(tree.id),
         ));
     }
-    let Compiler { slots, used, .. } = compiler;
-    Ok(Predicate { source: source.into(), slots, params: used, root: Arc::new(root.node) })
+    let Compiler { slots, used: mut reads, params, .. } = compiler;
+    let params = reads.iter().filter_map(|index| params.names().get(*index).cloned()).collect();
+    reads.sort_unstable();
+    Ok(Predicate { source: source.into(), slots, params, reads, root: Arc::new(root.node) })
 }
 
 impl Compiler<'_> {
@@ -268,8 +270,8 @@ impl Compiler<'_> {
         };
         let path = reference.steps.iter().map(|(name, _)| (*name).into()).collect();
         let index = self.params.index(Param { root, path });
-        if let Some(name) = self.params.names().get(index).filter(|name| !self.used.contains(name)) {
-            self.used.push(name.clone());
+        if !self.used.contains(&index) {
+            self.used.push(index);
         }
         Ok((index, kind))
     }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use super::calculate::{Calculation, Conversion};
+use super::params::Params;
 use super::time::Part;
 use super::value::{Slot, Value};
 
@@ -103,7 +104,7 @@ pub(super) enum TextTest {
 /// What a condition is evaluated over.
 pub(super) struct Env<'e> {
     slots: &'e [Slot],
-    params: &'e [Option<Value>],
+    params: &'e Params,
     steps: Cell<u32>,
 }
 
@@ -121,7 +122,7 @@ enum Out<'e> {
 }
 
 impl<'e> Env<'e> {
-    pub(super) fn new(slots: &'e [Slot], params: &'e [Option<Value>]) -> Self {
+    pub(super) fn new(slots: &'e [Slot], params: &'e Params) -> Self {
         Self { slots, params, steps: Cell::new(MAX_STEPS) }
     }
 
@@ -146,7 +147,7 @@ impl<'e> Env<'e> {
 
     #[inline]
     fn param(&self, index: usize) -> Result<&'e Value, Fault> {
-        self.params.get(index).and_then(Option::as_ref).ok_or(Fault::Missing)
+        self.params.get(index).ok_or(Fault::Missing)
     }
 }
 
@@ -176,7 +177,7 @@ impl Node {
 
     /// The value of a part that reads nothing, for folding constants.
     pub(super) fn fold(&self) -> Result<Value, Fault> {
-        self.value(&Env::new(&[], &[]), None).map(Out::into_value)
+        self.value(&Env::new(&[], &Params::default()), None).map(Out::into_value)
     }
 
     fn test(&self, env: &Env<'_>, scope: Option<&Scope<'_>>) -> Result<bool, Fault> {

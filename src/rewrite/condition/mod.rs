@@ -59,6 +59,7 @@ pub struct Predicate {
     source: Arc<str>,
     slots: Vec<Path>,
     params: Vec<Box<str>>,
+    reads: Vec<usize>,
     root: Arc<Node>,
 }
 
@@ -94,6 +95,11 @@ impl Predicate {
         &self.params
     }
 
+    /// Their indexes in the [`ParamTable`] it was compiled with, sorted.
+    pub fn reads(&self) -> &[usize] {
+        &self.reads
+    }
+
     /// Whether it depends on the record; if not, `is_met(&[], params)` decides it once for a request.
     pub fn reads_record(&self) -> bool {
         !self.slots.is_empty()
@@ -117,14 +123,14 @@ impl Predicate {
         }
     }
 
-    /// Whether the condition is met. `slots` in the order of [`Predicate::slots`], `params` in the order of the
+    /// Whether the condition is met. `slots` in the order of [`Predicate::slots`], `params` of the
     /// [`ParamTable`] it was compiled with.
-    pub fn is_met(&self, slots: &[Slot], params: &[Option<Value>]) -> bool {
+    pub fn is_met(&self, slots: &[Slot], params: &Params) -> bool {
         self.judge(slots, params) == Ok(true)
     }
 
     /// Like [`Predicate::is_met`], with the reason why it could not be decided.
-    pub fn judge(&self, slots: &[Slot], params: &[Option<Value>]) -> Result<bool, Fault> {
+    pub fn judge(&self, slots: &[Slot], params: &Params) -> Result<bool, Fault> {
         if slots.iter().any(|slot| matches!(slot, Slot::Ambiguous)) {
             return Err(Fault::Ambiguous);
         }

@@ -2,13 +2,13 @@
 
 use super::Predicate;
 use super::evaluate::{Env, Node};
-use super::value::Value;
+use super::params::Params;
 
 impl Predicate {
-    /// Whether the condition can be met. `known` are the values that are known, in the order of the
+    /// Whether the condition can be met. `known` are the values that are known, of the
     /// [`ParamTable`](super::ParamTable) it was compiled with; everything else, and every record, may be anything.
     /// `true` may be said of a condition that contradicts itself, `false` never of one that can be met.
-    pub fn could_be_met(&self, known: &[Option<Value>]) -> bool {
+    pub fn could_be_met(&self, known: &Params) -> bool {
         verdicts(&self.root, known).yes
     }
 }
@@ -20,7 +20,7 @@ struct Verdicts {
     no: bool,
 }
 
-fn verdicts(node: &Node, known: &[Option<Value>]) -> Verdicts {
+fn verdicts(node: &Node, known: &Params) -> Verdicts {
     if is_known(node, known) {
         let truth = node.truth(&Env::new(&[], known));
         return Verdicts { yes: truth == Ok(true), no: truth == Ok(false) };
@@ -52,11 +52,11 @@ fn verdicts(node: &Node, known: &[Option<Value>]) -> Verdicts {
 }
 
 /// Whether a part reads nothing but what is known. A part of a kind that is not listed counts as unknown.
-fn is_known(node: &Node, known: &[Option<Value>]) -> bool {
+fn is_known(node: &Node, known: &Params) -> bool {
     let all = |parts: &[Node]| parts.iter().all(|part| is_known(part, known));
     match node {
         Node::Const(_) | Node::Local(_) => true,
-        Node::Param(index) => known.get(*index).is_some_and(Option::is_some),
+        Node::Param(index) => known.get(*index).is_some(),
         Node::Member(part, _)
         | Node::Not(part)
         | Node::Negate(part)
@@ -78,7 +78,7 @@ fn is_known(node: &Node, known: &[Option<Value>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ParamTable;
+    use super::super::{ParamTable, Value};
     use super::*;
 
     fn possible(source: &str, roles: &[&str]) -> bool {
@@ -86,7 +86,7 @@ mod tests {
         let predicate = Predicate::compile(source, &mut params).unwrap();
         let roles: Vec<std::sync::Arc<str>> = roles.iter().map(|role| (*role).into()).collect();
         let value = |name: &str| (name == "principal.roles").then(|| Value::texts(&roles));
-        let known: Vec<_> = params.names().iter().map(|name| value(name)).collect();
+        let known: Params = params.names().iter().map(|name| value(name)).collect();
         predicate.could_be_met(&known)
     }
 

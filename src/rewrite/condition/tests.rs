@@ -146,9 +146,9 @@ fn logic_absorbs_errors_as_cel_does() {
 #[test]
 fn an_ambiguous_slot_is_never_met() {
     let (predicate, _) = compile("record.a == 1 || record.b == 1 || true");
-    assert!(predicate.is_met(&[Slot::Missing, Slot::Missing], &[]));
-    assert!(!predicate.is_met(&[Slot::Found(Value::Int(1)), Slot::Ambiguous], &[]));
-    assert_eq!(predicate.judge(&[Slot::Ambiguous, Slot::Missing], &[]), Err(Fault::Ambiguous));
+    assert!(predicate.is_met(&[Slot::Missing, Slot::Missing], &Params::default()));
+    assert!(!predicate.is_met(&[Slot::Found(Value::Int(1)), Slot::Ambiguous], &Params::default()));
+    assert_eq!(predicate.judge(&[Slot::Ambiguous, Slot::Missing], &Params::default()), Err(Fault::Ambiguous));
 }
 
 #[test]
@@ -172,9 +172,9 @@ fn numbers_beyond_64_bits_are_never_taken_for_equal() {
     for source in
         ["record.a == record.b", "record.a != record.b", "record.a >= record.b", "record.a < record.b"]
     {
-        assert_eq!(compile(source).0.judge(&slots, &[]), Err(Fault::Overflow), "{source}");
+        assert_eq!(compile(source).0.judge(&slots, &Params::default()), Err(Fault::Overflow), "{source}");
     }
-    assert!(compile("record.a > 5 && record.b > 18446744073709551615u").0.is_met(&slots, &[]));
+    assert!(compile("record.a > 5 && record.b > 18446744073709551615u").0.is_met(&slots, &Params::default()));
 }
 
 #[test]
@@ -494,7 +494,7 @@ fn what_the_bounds_let_through_fits_a_small_stack() {
             assert_eq!(compiled.is_ok(), accepted, "{source}: {:?}", compiled.err());
             if let Ok(predicate) = compiled {
                 let slots = vec![Slot::Found(Value::Int(1)); predicate.slots().len()];
-                let _ = predicate.is_met(&slots, &[]);
+                let _ = predicate.is_met(&slots, &Params::default());
             }
         }
     };
@@ -505,7 +505,7 @@ fn what_the_bounds_let_through_fits_a_small_stack() {
 fn an_evaluation_that_takes_too_long_is_not_met() {
     let long = Slot::Found(Value::List((0..20_000).map(Value::Int).collect()));
     let (predicate, _) = compile("record.l.exists(a, record.l.exists(b, a + b < 0)) || true");
-    assert_eq!(predicate.judge(&[long], &[]), Err(Fault::Exhausted));
+    assert_eq!(predicate.judge(&[long], &Params::default()), Err(Fault::Exhausted));
 }
 
 #[test]

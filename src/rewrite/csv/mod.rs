@@ -2,6 +2,7 @@
 //! every value is a text. Columns that nobody may see are gone from the header and all rows; a value that is hidden in
 //! one row only leaves an empty cell, so that rows keep their shape. A row is held until its end (bounded).
 
+mod apart;
 mod marks;
 mod row;
 
@@ -17,6 +18,8 @@ use super::path::{Path, Step};
 use super::plan::{Csv, Cut, CutReason, RewritePlan};
 use marks::Marks;
 use row::Cell;
+
+pub(crate) use apart::rows;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -248,15 +251,7 @@ impl CsvEngine {
     // === the header ===
 
     fn read_header(&mut self, row: &Row<'_>) -> Header {
-        let columns: Vec<Path> = row
-            .cells
-            .iter()
-            .map(|cell| {
-                let text = cell.text(row.line);
-                let named = self.csv.headers.get(&*text).cloned();
-                named.or_else(|| Path::parse_field(&text).ok()).unwrap_or_else(|| Path::name(&text))
-            })
-            .collect();
+        let columns: Vec<Path> = row.cells.iter().map(|cell| self.csv.column(&cell.text(row.line))).collect();
         let rules = self.rules();
         let gone: Vec<bool> = (0..columns.len())
             .map(|column| {

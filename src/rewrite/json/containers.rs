@@ -167,7 +167,7 @@ impl Machine {
     fn member(&mut self, name: &[u8]) {
         let (Some(frame), Some(program)) = (self.frames.last_mut(), self.programs.last()) else { return };
         frame.filled = true;
-        let learnt = frame.trail.as_mut().is_some_and(|trail| self.routes.follow(trail, name));
+        let learnt = frame.trail.as_mut().and_then(|trail| self.routes.follow(trail, name));
         if let Role::Pair(value, site) = frame.role {
             self.child = match self.compiled.sites.get(site as usize).map(|site| &site.decide) {
                 Some(Decide::Pair(pair)) if pair.value.as_bytes() == name => value,
@@ -176,10 +176,10 @@ impl Machine {
             };
             return;
         }
-        self.child = program.member(frame.state, name);
+        self.child = learnt.unwrap_or_else(|| program.member(frame.state, name));
         if program.rule.is_some() {
             // What has been learnt has been noted.
-            if !program.node(self.child).declared && !learnt {
+            if learnt.is_none() && !program.node(self.child).declared {
                 let place = program.shape.state(frame.state).map(|state| &state.place);
                 self.tally.unknown(place.unwrap_or(&super::super::path::Path::default()), Some(name));
             }

@@ -4,7 +4,7 @@ use super::super::output::Output;
 use super::super::plan::{Cut, CutReason};
 use super::emit;
 use super::index::BLANKS_KEPT;
-use super::lexer::{Lex, NumberState, StringState, is_blank, plain_length};
+use super::lexer::{Lex, NumberState, StringState, is_blank, plain_characters};
 use super::machine::{Flow, Framing, Kind, Machine, Step};
 
 /// ASCII record separator (RFC 7464).
@@ -282,7 +282,7 @@ impl Machine {
     fn in_text(&mut self, slice: &[u8], out: &mut impl Output) -> Step {
         while self.pos < self.end {
             if self.string.is_plain() {
-                self.pos += plain_length(slice.get(self.pos..self.end).unwrap_or_default());
+                self.pos += plain_characters(slice.get(self.pos..self.end).unwrap_or_default());
             }
             let Some(byte) = slice.get(self.pos).copied().filter(|_| self.pos < self.end) else { break };
             let ends = self.string.take(byte)?;
@@ -295,11 +295,15 @@ impl Machine {
     }
 
     fn in_number(&mut self, byte: u8, slice: &[u8], out: &mut impl Output) -> Step {
-        let Some(next) = self.number.take(byte) else { return self.end_number(slice, out) };
-        self.number = next;
-        self.pos += 1;
-        if self.token.len() + self.pos - self.token_start > self.plan.bounds.number_bytes {
-            return Err(CutReason::Number);
+        let mut byte = Some(byte);
+        while let Some(next) = byte {
+            let Some(next) = self.number.take(next) else { return self.end_number(slice, out) };
+            self.number = next;
+            self.pos += 1;
+            if self.token.len() + self.pos - self.token_start > self.plan.bounds.number_bytes {
+                return Err(CutReason::Number);
+            }
+            byte = slice.get(..self.end).unwrap_or(slice).get(self.pos).copied();
         }
         Ok(())
     }

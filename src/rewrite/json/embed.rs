@@ -48,7 +48,7 @@ impl Machine {
         let Some(program) = self.programs.last() else { return (None, tally) };
         let bytes = (tally.counts.bytes_in, tally.counts.bytes_out);
         let (plan, compiled) = (Arc::clone(&self.plan), Arc::clone(&self.compiled));
-        let (params, at) = (Arc::clone(&self.params), (Arc::clone(program), root));
+        let (params, at) = (self.params.clone(), (Arc::clone(program), root));
         let mut machine = Self::at(plan, compiled, params, Framing::Document, tally, at);
         machine.embedded = true;
         machine.depth_limit = self.depth_limit.saturating_sub(self.kinds.len() + 1);

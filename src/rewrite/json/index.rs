@@ -1,11 +1,14 @@
 //! The first stage's result for what lies ahead in the slice: the places of structural characters and opening quotes in
 //! a window that holds nothing but valid UTF-8 and well-formed strings.
 
-use super::super::scan::{Tier, scan};
+use super::super::scan::{Tier, prefetch, scan};
 use super::lexer::{is_blank, is_scalar};
 
 /// Most bytes that are scanned at once: they and their index fit in the first-level cache together.
-const WINDOW_BYTES: usize = 16 << 10;
+pub(crate) const WINDOW_BYTES: usize = 16 << 10;
+/// What is asked for before a scan, where the slice is new; and how much the processor fetches at once.
+const HEAD_BYTES: usize = 2 << 10;
+const LINE_BYTES: usize = 64;
 /// Places that a member takes, with what stands behind it.
 const MEMBER_PLACES: usize = 4;
 /// Fewer bytes are not worth a scan.
@@ -21,6 +24,8 @@ pub(crate) struct Ahead {
     index: Vec<u32>,
     /// The first place that has not been used.
     pub(crate) cursor: usize,
+    /// The place of a member that is not plain.
+    pub(crate) stuck: Option<usize>,
     /// What part of the slice was scanned.
     from: usize,
     to: usize,
@@ -28,14 +33,14 @@ pub(crate) struct Ahead {
 
 impl Default for Ahead {
     fn default() -> Self {
-        Self { tier: Tier::best(), index: Vec::new(), cursor: 0, from: 0, to: 0 }
+        Self { tier: Tier::best(), index: Vec::new(), cursor: 0, stuck: None, from: 0, to: 0 }
     }
 }
 
 impl Ahead {
     /// Another slice comes.
     pub(crate) fn forget(&mut self) {
-        (self.from, self.to) = (0, 0);
+        (self.from, self.to, self.stuck) = (0, 0, None);
     }
 
     #[inline]
@@ -75,6 +80,10 @@ impl Ahead {
 
     fn scan(&mut self, pos: usize, slice: &[u8]) {
         let window = slice.get(pos..slice.len().min(pos + WINDOW_BYTES)).unwrap_or_default();
+        for line in (0..HEAD_BYTES).step_by(LINE_BYTES) {
+            prefetch(window, line);
+        }
+        (self.stuck, self.cursor) = (None, 0);
         self.index.clear();
         let clean = scan(window, self.tier, &mut self.index).clean_to;
         let clean = window.get(..clean).unwrap_or_default();
@@ -84,7 +93,6 @@ impl Ahead {
             Err(_) => simdutf8::compat::from_utf8(whole).map_or_else(|error| error.valid_up_to(), str::len),
         };
         while self.index.pop_if(|place| *place as usize >= valid).is_some() {}
-        self.cursor = 0;
         (self.from, self.to) = (pos, pos + valid);
     }
 }
@@ -148,6 +156,14 @@ impl<'s> View<'s> {
     #[inline(always)]
     pub(crate) fn chunk(&self, at: usize) -> Option<&'s [u8; 32]> {
         self.text.get(at..)?.first_chunk()
+    }
+
+    /// Like [`Self::chunk`], with zeros behind the end.
+    #[cold]
+    pub(crate) fn last_chunk(&self, at: usize) -> [u8; 32] {
+        let mut chunk = [0; 32];
+        chunk.iter_mut().zip(self.text.get(at..).unwrap_or_default()).for_each(|(to, from)| *to = *from);
+        chunk
     }
 
     /// What the places of the index are counted from.
@@ -250,11 +266,15 @@ impl<'s> View<'s> {
 
     #[inline(never)]
     fn is_other_scalar(&self, from: usize, to: usize) -> bool {
-        let length = to.saturating_sub(from);
+        let text = self.text.get(from..to).unwrap_or_default();
+        if text.len() > self.number_bytes {
+            return false;
+        }
+        if text.first().is_some_and(u8::is_ascii_lowercase) {
+            return matches!(text, b"true" | b"false" | b"null");
+        }
         let head = self.text.get(from..).and_then(|text| text.first_chunk::<16>());
-        length <= self.number_bytes
-            && (head.is_some_and(|head| is_short_number(u128::from_le_bytes(*head), length))
-                || self.text.get(from..to).is_some_and(is_scalar))
+        head.is_some_and(|head| is_short_number(u128::from_le_bytes(*head), text.len())) || is_scalar(text)
     }
 }
 

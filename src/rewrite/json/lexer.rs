@@ -173,6 +173,18 @@ pub(crate) fn plain_length(rest: &[u8]) -> usize {
     rest.len() - tail.len() + tail.iter().take_while(|byte| plain(byte)).count()
 }
 
+/// How many bytes at the start of a string's rest are whole characters that mean nothing but themselves.
+pub(crate) fn plain_characters(rest: &[u8]) -> usize {
+    let ascii = plain_length(rest);
+    if rest.get(ascii).is_none_or(u8::is_ascii) {
+        return ascii;
+    }
+    let rest = rest.get(ascii..).unwrap_or_default();
+    let run = rest.get(..memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())).unwrap_or_default();
+    let run = run.get(..run.iter().position(|byte| *byte < 0x20).unwrap_or(run.len())).unwrap_or_default();
+    ascii + simdutf8::compat::from_utf8(run).map_or_else(|error| error.valid_up_to(), str::len)
+}
+
 pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

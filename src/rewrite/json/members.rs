@@ -117,6 +117,8 @@ impl Machine {
         if let Some(frame) = self.frames.last_mut() {
             frame.trail = Some(trail);
         }
+        // Whatever comes next, if it is a member it has been looked at.
+        self.ahead.stuck = Some(cursor);
         if to == pos {
             return false;
         }
@@ -146,10 +148,10 @@ impl Run<'_> {
         if quote != self.pos && !view.only_blanks(0, self.pos, quote) {
             return false;
         }
-        let Some(bytes) = view.chunk(quote) else { return false };
+        let bytes = view.chunk(quote).copied().unwrap_or_else(|| view.last_chunk(quote));
         let before = self.trail;
         let mut looked_up = None;
-        let (colon, todo) = match parts.routes.guess(&mut self.trail, bytes) {
+        let (colon, todo) = match parts.routes.guess(&mut self.trail, &bytes) {
             Some((length, todo)) => (quote + length + 2, todo),
             None => match parts.look_up(self, quote) {
                 Some((colon, todo)) => (colon, &*looked_up.insert(todo)),

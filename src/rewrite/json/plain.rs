@@ -1,12 +1,11 @@
 //! The engine's innermost loop: members whose names were guessed rightly and whose values are whole scalars that pass,
-//! go or are masked, in an object of which something has passed. What it needs is in a few locals; a member is judged
-//! whole before anything is done about it, and whatever is not for here is left as it stands to [`Run::member`].
-//!
-//! In such an object the text of a member starts with the comma before it, and all from `mark` to there passes.
+//! go or are masked. What it needs is in a few locals; a member is judged whole before anything is done about it, and
+//! whatever is not for here is left as it stands to [`Run::member`].
 
 use super::super::automaton::Capture;
 use super::super::output::Output;
-use super::index::{BLANKS_KEPT, View};
+use super::super::scan::prefetch;
+use super::index::{BLANKS_KEPT, View, WINDOW_BYTES};
 use super::lexer::Lex;
 use super::members::{Parts, Run};
 use super::routes::{Class, Do};
@@ -15,12 +14,9 @@ impl Run<'_> {
     /// Reads members; `false`: the object's last one was among them.
     #[inline(always)]
     pub(super) fn plain(&mut self, parts: &mut Parts<'_>, slice: &[u8], out: &mut impl Output) -> bool {
-        if self.silent {
-            self.plain_members::<false, true>(parts, slice, out);
-        } else if self.emitted && self.start + 1 == self.pos {
-            self.plain_members::<false, false>(parts, slice, out);
-        } else {
-            return true;
+        match self.silent {
+            true => self.plain_members::<false, true>(parts, slice, out),
+            false => self.plain_members::<false, false>(parts, slice, out),
         }
         if self.lex != Lex::After && self.is_roomy() {
             match self.silent {
@@ -48,8 +44,10 @@ impl Run<'_> {
     ) {
         let view = self.view;
         let before = view.rest(self.cursor);
-        let (mut rest, mut pos, mut mark) = (before, self.pos, self.mark);
+        let (mut rest, mut pos, mut mark, mut start) = (before, self.pos, self.mark, self.start);
         let (mut kept, mut over) = (self.last_kept, false);
+        // A member's text starts with the comma before it, once another one has passed.
+        let mut lead = usize::from(!self.emitted);
         let (mut last, mut guess) = (self.trail.last, self.trail.guess);
         let watching = parts.hold.is_some();
         let names = parts.routes.names(&self.trail);
@@ -87,45 +85,51 @@ impl Run<'_> {
             if act == Do::Other || !matches!(ending, b',' | b'}') || far || (watching && name.todo.watched) {
                 break;
             }
+            if !SILENT && act == Do::Drop && lead > 0 && self.closed {
+                break;
+            }
             parts.tally.up(counter);
+            prefetch(slice, pos + WINDOW_BYTES);
             if !SILENT {
                 let to = view.end::<ROOMY>(from, stop);
                 if name.todo.capture == Capture::Key {
                     parts.tally.bounded_key(view.text(from, to), parts.bounds);
                 }
                 match act {
-                    Do::Keep | Do::Other => kept = true,
+                    Do::Keep | Do::Other => (kept, lead) = (true, 0),
                     Do::Drop => {
-                        if mark < pos - 1 {
-                            (parts.emit.mark, parts.emit.kept) = (mark, pos - 1);
+                        if mark < start {
+                            (parts.emit.mark, parts.emit.kept) = (mark, start);
                             parts.emit.flush(slice, out);
                         }
-                        mark = if ending == b',' { stop } else { to };
+                        mark = if ending == b',' { stop + lead } else { to };
                         kept = false;
                     }
                     Do::Mask(mask) => {
                         mark = parts.masking.write(mask, [mark, from, to], parts.emit, slice, out);
-                        kept = true;
+                        (kept, lead) = (true, 0);
                     }
                 }
             }
             (last, guess, pos) = (guess, name.next, stop + 1);
             if ending != b',' {
                 // The cursor stays at the bracket, and blanks before it are its own.
-                pos = view.end::<ROOMY>(from, stop) + 1;
+                pos = view.end::<ROOMY>(from, stop);
+                start = pos;
                 rest = rest.get(used - 1..).unwrap_or_default();
                 over = true;
                 break;
             }
+            start = stop + lead;
             rest = rest.get(used..).unwrap_or_default();
         }
         if rest.len() == before.len() {
             return;
         }
         (self.trail.last, self.trail.guess) = (last, guess);
-        (self.mark, self.start, self.last_kept) = (mark, pos - 1, kept);
-        self.cursor = view.cursor(rest);
-        (self.pos, self.lex) = if over { (pos - 1, Lex::After) } else { (pos, Lex::Key) };
+        (self.mark, self.start, self.last_kept, self.emitted) = (mark, start, kept, lead == 0);
+        (self.cursor, self.pos) = (view.cursor(rest), pos);
+        self.lex = if over { Lex::After } else { Lex::Key };
     }
 }
 

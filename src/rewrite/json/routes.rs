@@ -179,8 +179,8 @@ impl Routes {
         Some((name.length, &name.todo))
     }
 
-    /// A name was read without a guess. `true`: it has been learnt.
-    pub(crate) fn follow(&self, trail: &mut Trail, name: &[u8]) -> bool {
+    /// A name was read without a guess; the state it leads to if it has been learnt.
+    pub(crate) fn follow(&self, trail: &mut Trail, name: &[u8]) -> Option<StateId> {
         let learnt = self.states.get(trail.learnt);
         let found = learnt.and_then(|learnt| {
             let guessed = learnt.names.get(trail.guess).filter(|guessed| guessed.reads(name));
@@ -188,10 +188,11 @@ impl Routes {
                 Some(_) => trail.guess,
                 None => learnt.names.iter().position(|known| known.reads(name))?,
             };
-            Some((place, learnt.names.get(place)?.next))
+            let known = learnt.names.get(place)?;
+            Some((place, known.next, known.todo.child))
         });
-        (trail.last, trail.guess) = found.unwrap_or((NOWHERE, NOWHERE));
-        found.is_some()
+        (trail.last, trail.guess) = found.map_or((NOWHERE, NOWHERE), |(place, next, _)| (place, next));
+        found.map(|(_, _, child)| child)
     }
 
     /// Remembers that this name came next. `true`: it was known before.
@@ -239,8 +240,8 @@ impl Name {
     }
 
     fn reads(&self, name: &[u8]) -> bool {
-        let [low, high] = self.text.map(u128::to_le_bytes);
-        self.length == name.len() && low.iter().chain(&high).skip(1).zip(name).all(|(a, b)| a == b)
+        let text = self.text.map(u128::to_le_bytes);
+        self.length == name.len() && text.as_flattened().get(1..=name.len()) == Some(name)
     }
 
     /// Whether the bytes start with it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::automaton::{Compiled, Counted, NO_FIELD};
 use super::super::counts::{Counts, FieldCount};
-use super::super::path::{Path, Step};
+use super::super::path::Path;
 use super::super::plan::{Bounds, RewritePlan};
 
 /// Counters of one field.
@@ -91,11 +91,14 @@ impl Tally {
         if self.counts.unknown.len() >= MAX_UNKNOWN {
             return;
         }
-        let path = match name {
-            Some(name) => place.join(&Path(vec![Step::Name(String::from_utf8_lossy(name).into())])),
-            None => place.clone(),
+        let text = match name {
+            Some(name) => place.dotted_below(&String::from_utf8_lossy(name)),
+            None => place.to_string(),
         };
-        let escaped: String = path.to_string().chars().flat_map(escape).take(MAX_UNKNOWN_CHARS).collect();
+        // Nearly all of them need nothing.
+        let plain = text.len() <= MAX_UNKNOWN_CHARS && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let escaped =
+            if plain { text } else { text.chars().flat_map(escape).take(MAX_UNKNOWN_CHARS).collect() };
         if !self.counts.unknown.contains(escaped.as_str()) {
             self.counts.unknown.insert(escaped.into());
         }
@@ -103,14 +106,13 @@ impl Tally {
 
     /// Brings the named counts up to date.
     pub(crate) fn settle(&mut self, plan: &RewritePlan, compiled: &Compiled) {
-        for (name, [shown, masked, hidden]) in
-            compiled.fields.iter().zip(self.fields.as_chunks::<COUNTERS>().0)
-        {
-            if shown + masked + hidden > 0 {
-                let count = FieldCount { shown: *shown, masked: *masked, hidden: *hidden };
-                self.counts.fields.insert(Arc::clone(name), count);
-            }
-        }
+        let counted = compiled.fields.iter().zip(self.fields.as_chunks::<COUNTERS>().0);
+        self.counts.fields = counted
+            .filter(|(_, [shown, masked, hidden])| shown + masked + hidden > 0)
+            .map(|(name, [shown, masked, hidden])| {
+                (Arc::clone(name), FieldCount { shown: *shown, masked: *masked, hidden: *hidden })
+            })
+            .collect();
         for (rule, applied) in plan.rules.iter().zip(&self.applied) {
             for (grant, _) in rule.grants.iter().zip(applied).filter(|(_, applied)| **applied) {
                 self.counts.grants.insert(Arc::clone(&grant.name));

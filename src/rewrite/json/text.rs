@@ -155,6 +155,7 @@ fn masked_text(mask: &Mask, raw: &[u8], into: &mut String) -> Form {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::mask::{Keys, MaskSpec, Masks};
     use super::*;
 
     #[test]
@@ -171,5 +172,49 @@ mod tests {
         let mut out = String::new();
         encode("a\"b\\c\n\u{1}王\u{7f}", &mut out);
         assert_eq!(out, "\"a\\\"b\\\\c\\n\\u0001王\u{7f}\"");
+    }
+
+    #[test]
+    fn what_covers_a_text_gives_what_the_mask_writes() {
+        let keep = |first, last, fill| MaskSpec::Keep { first, last, fill };
+        let specs = [
+            keep(3, 4, '*'),
+            keep(0, 0, '#'),
+            keep(1, 90, '*'),
+            keep(2, 0, '"'),
+            keep(2, 1, '\u{738b}'),
+            MaskSpec::Email { keep_first: 0 },
+            MaskSpec::Email { keep_first: 1 },
+            MaskSpec::Email { keep_first: 4 },
+            MaskSpec::Stars,
+        ];
+        let names: Vec<String> = (0..specs.len()).map(|number| format!("m{number}")).collect();
+        let masks = Masks::build(names.iter().map(String::as_str).zip(&specs), &Keys::default()).unwrap();
+        let (mut state, mut covers) = (0x5EED_u64, 0);
+        let mut next = |n: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % n as u64).unwrap()
+        };
+        let signs: Vec<char> = (' '..='~').filter(|c| *c != '"').chain(['\u{738b}', '\u{7f}']).collect();
+        for round in 0..60_000 {
+            let common: Vec<char> = "ab1.@-_".chars().collect();
+            let alphabet = if round % 3 == 0 { &signs } else { &common };
+            let most = if round % 50 == 0 { 300 } else { 24 };
+            let inner: String = (0..next(most)).map(|_| alphabet[next(alphabet.len())]).collect();
+            let raw = format!("\"{}\"", inner.replace('\\', "\\\\"));
+            let name = &names[next(names.len())];
+            let by = masks.get(name).unwrap();
+            let mut written = String::new();
+            mask(by, raw.as_bytes(), &mut written);
+            if let Some((hidden, fill)) = covered(by, raw.as_bytes()) {
+                let fill = std::str::from_utf8(fill).unwrap();
+                let pieces = format!("{}{fill}{}", &raw[..hidden.start], &raw[hidden.end..]);
+                assert_eq!(pieces, written, "{:?} of {raw}", by.spec());
+                covers += 1;
+            }
+        }
+        assert!(covers > 30_000, "{covers}");
     }
 }

@@ -21,7 +21,7 @@ pub(crate) enum Tier {
     Baseline,
     /// AVX2 with carry-less multiplication.
     Avx2,
-    /// AVX-512 on bytes.
+    /// AVX-512 that compresses bytes.
     Avx512,
 }
 
@@ -62,7 +62,10 @@ impl Tier {
             && is_x86_feature_detected!("pclmulqdq")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("popcnt");
-        if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+        let avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2");
+        if avx2 && avx512 {
             Self::Avx512
         } else if avx2 {
             Self::Avx2
@@ -123,6 +126,17 @@ pub(crate) fn marks(bytes: &[u8], delimiter: u8, tier: Tier, index: &mut Vec<u32
         Tier::Baseline | Tier::Avx2 | Tier::Avx512 => marks_scalar(bytes, delimiter, index),
         Tier::Scalar => marks_scalar(bytes, delimiter, index),
     }
+}
+
+/// Asks for the memory at `at`, which will be scanned soon; a hint.
+#[inline(always)]
+pub(crate) fn prefetch(bytes: &[u8], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(byte) = bytes.get(at) {
+        x86::prefetch(byte);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (bytes, at);
 }
 
 /// The loop over blocks. `$classify`, `$prefix_xor` and `$append` are `inline(always)` functions.

@@ -1,12 +1,12 @@
 //! AVX-512, AVX2 and SSE2.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512i, _mm_clmulepi64_si128, _mm_cmpeq_epi8, _mm_cvtsi128_si64, _mm_loadu_si128,
-    _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8,
-    _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
-    _mm512_add_epi32, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512,
-    _mm512_maskz_compress_epi32, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setr_epi32,
-    _mm512_storeu_si512,
+    __m128i, __m256i, __m512i, _MM_HINT_T1, _mm_clmulepi64_si128, _mm_cmpeq_epi8, _mm_cvtsi128_si64,
+    _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_prefetch, _mm_set_epi64x,
+    _mm_set1_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
+    _mm256_or_si256, _mm256_set1_epi8, _mm512_add_epi32, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask,
+    _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
+    _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512,
 };
 
 use super::{Block, Carry, Places, Scanned, append, mark_blocks, prefix_xor_shifts, scan_blocks};
@@ -20,7 +20,7 @@ fn prefix_xor_multiply(bits: u64) -> u64 {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,pclmulqdq,bmi1,popcnt,avx2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,pclmulqdq,bmi1,popcnt,avx2")]
 pub(super) unsafe fn scan_avx512(bytes: &[u8], index: &mut Vec<u32>) -> Scanned {
     scan_blocks!(bytes, index, classify_avx512, prefix_xor_multiply, append_avx512)
 }
@@ -138,31 +138,54 @@ fn join([low, high]: [Block; 2], shift: u32) -> Block {
     }
 }
 
-/// Appends the places of the set bits, sixteen at a time without a branch.
+/// Appends the places of the set bits: sixteen without a branch, more where there are more.
 #[inline(always)]
 fn append_avx512(bits: u64, at: u32, places: &mut Places<'_>) {
-    // SAFETY: called only from functions that are compiled for AVX-512. `Places` has room for 64 elements behind its
-    // length for this block; the four stores of 16 start at most 48 elements behind it, and what the last length counts
-    // has been written in order.
+    const NUMBERS: [u8; 64] = {
+        let mut numbers = [0; 64];
+        let mut number = 0;
+        while number < 64 {
+            numbers[number] = number as u8;
+            number += 1;
+        }
+        numbers
+    };
+    let count = bits.count_ones() as usize;
+    // SAFETY: called only from functions that are compiled for AVX-512 with compression of bytes. `Places` has room for
+    // 64 elements behind its length for this block; the stores of 16 start at most 48 elements behind it, and what the
+    // last length counts has been written in order.
     unsafe {
-        let mut to = places.index.as_mut_ptr().add(places.length);
-        let mut numbers = _mm512_add_epi32(
-            _mm512_set1_epi32(at as i32),
-            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-        );
-        for quarter in 0..4 {
-            let set = (bits >> (16 * quarter)) as u16;
-            _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi32(set, numbers));
-            to = to.add(set.count_ones() as usize);
-            numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(16));
+        let to = places.index.as_mut_ptr().add(places.length);
+        let found = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(NUMBERS.as_ptr().cast()));
+        let at = _mm512_set1_epi32(at as i32);
+        macro_rules! store {
+            ($quarter:literal) => {
+                let numbers = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32::<$quarter>(found));
+                _mm512_storeu_si512(to.add($quarter * 16).cast(), _mm512_add_epi32(at, numbers));
+            };
+        }
+        store!(0);
+        if count > 16 {
+            store!(1);
+            if count > 32 {
+                store!(2);
+                store!(3);
+            }
         }
     }
-    places.length += bits.count_ones() as usize;
+    places.length += count;
+}
+
+/// See [`super::prefetch`].
+#[inline(always)]
+pub(super) fn prefetch(byte: &u8) {
+    // SAFETY: SSE is part of x86-64; the hint reads nothing, and the place is valid.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(byte).cast()) }
 }
 
 // === separated values ===
 
-#[target_feature(enable = "avx512f,avx512bw,bmi1,popcnt,avx2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,popcnt,avx2")]
 pub(super) unsafe fn marks_avx512(bytes: &[u8], delimiter: u8, index: &mut Vec<u32>) {
     mark_blocks!(bytes, delimiter, index, classify_marks_avx512, append_avx512)
 }

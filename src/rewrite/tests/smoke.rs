@@ -2,7 +2,8 @@
 
 use super::super::condition::{ParamTable, Value};
 use super::super::{
-    Access, Bounds, CutReason, FieldCount, Format, Grant, Pairs, Path, RuleId, RuleRef, Total, TotalOnHold,
+    Access, Bounds, CutReason, FieldCount, Format, Grant, Pairs, Path, Rewriter, RuleId, RuleRef, Total,
+    TotalOnHold,
 };
 use super::support::*;
 
@@ -64,12 +65,21 @@ fn unknown_show_hides_only_what_is_named_and_what_looks_like_it() {
 }
 
 #[test]
+fn an_answer_that_is_given_up_says_which_fields_it_held() {
+    let rules = vec![rule("c", vec![grant(show(&["id"]))])];
+    let mut rewriter = Rewriter::new(plan(Format::Json, many("$.d[*]"), rules), no_params());
+    rewriter.push(br#"{"d":[{"id":1,"phone":"a"},{"id":2"#, &mut Vec::new()).unwrap();
+    let counts = rewriter.take_counts();
+    assert!(counts.fields.values().any(|field| field.shown > 0), "{counts:?}");
+}
+
+#[test]
 fn conditions_decide_each_record_wherever_their_member_stands() {
     let mut params = ParamTable::default();
     let mine = grant_if("record.owner == principal.id", &mut params, show(&["id", "phone"]));
     let rules = vec![rule("c", vec![mine, grant_if("record.open", &mut params, show(&["id"]))])];
     let plan = plan(Format::Json, many("$.d[*]"), rules);
-    let values = vec![Some(Value::Text("u1".into()))].into();
+    let values = [Some(Value::Text("u1".into()))].into_iter().collect();
     let input = r#"{"d":[{"id":1,"phone":"a","owner":"u1"},{"id":2,"phone":"b","owner":"u2"},
         {"id":3,"phone":"c","open":true},{"id":4,"owner":"u1","phone":"d","owner":"u1"},{"id":5,"owner":"u\u0031"}]}"#;
     let given = rewrite(&plan, &values, input);

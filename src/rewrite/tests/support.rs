@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::condition::{ParamTable, Params, Predicate, Value};
+use super::super::condition::{ParamTable, Params, Predicate};
 pub(super) use super::super::trial::{Given, feed, path, same};
 use super::super::{
     Access, Bounds, Format, Grant, Layout, RecordRule, Records, RewritePlan, RuleId, RuleRef, Selector,
@@ -76,7 +76,7 @@ pub(super) fn bounded(
 }
 
 pub(super) fn no_params() -> Params {
-    Vec::<Option<Value>>::new().into()
+    Params::default()
 }
 
 /// Feeds `input` whole, byte by byte and in two pieces at every place; the output must be the same.

@@ -25,7 +25,7 @@ pub(crate) struct Given {
 
 /// Feeds `input` cut at `cuts`.
 pub(crate) fn feed(plan: &Arc<RewritePlan>, params: &Params, input: &[u8], cuts: &[usize]) -> Given {
-    let mut rewriter = Rewriter::new(Arc::clone(plan), Arc::clone(params));
+    let mut rewriter = Rewriter::new(Arc::clone(plan), params.clone());
     let mut out = Vec::new();
     let mut run = || {
         let mut from = 0;

@@ -188,7 +188,7 @@ pub(crate) fn random_plan(dice: &mut Dice<'_>, form: Form, params: &mut ParamTab
 }
 /// Every parameter is the text `u1`.
 pub(crate) fn params(table: &ParamTable) -> Params {
-    table.names().iter().map(|_| Some(Value::Text("u1".into()))).collect::<Vec<_>>().into()
+    table.names().iter().map(|_| Some(Value::Text("u1".into()))).collect()
 }
 /// A plan in few lines.
 pub(crate) fn describe(plan: &RewritePlan) -> String {

@@ -287,11 +287,16 @@ impl Gateway {
     }
 
     /// Waits until it has ended and gives what is in its audit: the records of requests.
-    pub(crate) async fn end(mut self) -> Vec<serde_json::Value> {
+    pub(crate) async fn end(self) -> Vec<serde_json::Value> {
+        records(&self.ended().await.path().join("audit"))
+    }
+
+    /// Waits until it has ended and gives its files, which go with what is given.
+    pub(crate) async fn ended(mut self) -> TempDir {
         self.tell_to_stop();
         let Self { running, dir, .. } = self;
         running.await.expect("it ends in good order");
-        records(&dir.path().join("audit"))
+        dir
     }
 }
 

@@ -4,6 +4,7 @@
 //! not know is refused, never forwarded. To add one: a variant of [`Dialect`] with its name, a file here, and a line
 //! in [`of`].
 
+mod expand;
 mod kingdee;
 mod odata;
 mod scan;
@@ -22,6 +23,11 @@ pub(super) trait Language {
 
     /// An order, likewise.
     fn order(&self, fields: &QueryFields, text: &str) -> Option<String>;
+
+    /// What is asked of related records, likewise.
+    fn expand(&self, _rule: &QueryRule, _text: &str) -> Option<String> {
+        None
+    }
 }
 
 /// The language of a dialect.
@@ -47,6 +53,8 @@ pub(super) fn guard(
             once.then(|| language.filter(&rule.fields, value)).flatten()
         } else if rule.sort.as_deref() == Some(name) {
             once.then(|| language.order(&rule.fields, value)).flatten()
+        } else if rule.expand.as_deref() == Some(name) {
+            once.then(|| language.expand(rule, value)).flatten()
         } else {
             Some(plain::judged(rule, plan, query, name, value)?)
         };

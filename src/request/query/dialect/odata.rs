@@ -1,4 +1,4 @@
-//! OData version 4 (OASIS URL Conventions, section 5.1): `$filter` and `$orderby`.
+//! OData version 4 (OASIS URL Conventions, section 5.1): `$filter` and `$orderby`, and `$expand` with both within.
 //!
 //! ```text
 //! or       = and { "or" and }
@@ -15,14 +15,18 @@
 //! `contacts[*].phone`. Every one of them must be a field to query by. `$it`, `$root`, parameters (`@p`), casts and
 //! functions that are not listed are refused.
 
-use crate::policy::QueryFields;
+use crate::policy::{QueryFields, QueryRule};
 
-use super::Language;
+use super::{Language, expand};
 
 /// The dialect.
 pub(super) struct OData;
 
 impl Language for OData {
+    fn expand(&self, rule: &QueryRule, text: &str) -> Option<String> {
+        expand::judged(rule, text)
+    }
+
     fn filter(&self, fields: &QueryFields, text: &str) -> Option<String> {
         let mut parser = Parser::of(fields, text)?;
         let condition = parser.either(0)?;

@@ -16,11 +16,14 @@ fn rule() -> QueryRule {
         page_size: Some(("limit".into(), 200)),
         pass: vec!["page".into()],
         columns: None,
+        expand: None,
+        related: Vec::new(),
         body: Vec::new(),
         dialect: None,
         fields: Arc::new(QueryFields {
             queryable: names(&["id", "name", "created_at"]),
             selectable: names(&["id", "name", "phone", "bank.account", "address"]),
+            ..QueryFields::default()
         }),
     }
 }
