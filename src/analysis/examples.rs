@@ -166,7 +166,7 @@ impl Seen {
             let prefix = format!("{}.", rule.name);
             let masked = screened.counts.fields.iter().filter(|(_, count)| count.masked > 0);
             for path in masked.filter_map(|(field, _)| field.strip_prefix(&prefix)) {
-                let Ok(path) = Path::parse_field(path) else { continue };
+                let Ok(path) = Path::parse_place(path) else { continue };
                 let grants = rule.grants.iter().filter(|grant| applied.contains(&grant.name));
                 let masks = grants.filter_map(|grant| match access_at(&grant.fields, &path) {
                     Access::Mask(mask) => Some(mask),

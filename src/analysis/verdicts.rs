@@ -154,7 +154,8 @@ impl Judge<'_> {
             let place = format!("row {}", found.len() + 1);
             let Some(rule) = self.rule_of(rule, &apart::object(&columns, &values)) else { continue };
             let applied = self.counted(self.rewrite, &[head, line]);
-            found.push(self.judged(place, rule, &applied, columns.clone(), Vec::new()));
+            let values = columns.iter().take(MOST_LEAVES).cloned().collect();
+            found.push(self.judged(place, rule, &applied, values, Vec::new()));
         }
         Ok(found)
     }
@@ -183,6 +184,10 @@ impl Judge<'_> {
         }
         let mut leaves = Vec::new();
         leaves_of(&value, &mut Vec::new(), &mut leaves);
+        let fields = rule.grants.iter().flat_map(|grant| &grant.fields).map(|selector| &selector.path);
+        let chosen: BTreeSet<&Path> = fields.filter(|path| path.is_chosen()).collect();
+        let some = chosen_leaves(&leaves, chosen);
+        leaves.extend(some);
         leaves.retain(|path| !relations.iter().any(|relation| relation.is_prefix_of(path)));
         Some(self.judged(place, rule, &applied, leaves, related))
     }
@@ -315,7 +320,7 @@ fn at_path<'r>(root: &'r RawValue, path: &Path) -> Result<Vec<(String, &'r RawVa
                     let items = items.into_iter().enumerate();
                     next.extend(items.map(|(at, value)| (format!("{place}[{at}]"), value)));
                 }
-                Step::Index(_) | Step::Any | Step::Slice { .. } | Step::Descend => {
+                Step::Index(_) | Step::Any | Step::Slice { .. } | Step::Chosen(_) | Step::Descend => {
                     return Err(Unexplained::Format);
                 }
             }
@@ -347,6 +352,19 @@ fn leaves_of(value: &Value, steps: &mut Vec<Step>, found: &mut Vec<Path>) {
             }
         }
     }
+}
+
+/// The leaves again, in the elements that selectors choose.
+fn chosen_leaves(leaves: &[Path], chosen: BTreeSet<&Path>) -> Vec<Path> {
+    let mut found = Vec::new();
+    for path in chosen {
+        let wide = path.widened();
+        for leaf in leaves.iter().filter(|leaf| wide.is_prefix_of(leaf)) {
+            let rest = leaf.steps().get(path.steps().len()..).unwrap_or_default();
+            found.push(path.join(&Path(rest.to_vec())));
+        }
+    }
+    found
 }
 
 /// Records of one answer that are explained.

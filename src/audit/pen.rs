@@ -3,7 +3,7 @@
 //! gateway, the more records share a write.
 //!
 //! A thread of its own writes what nobody waits for, and whatever may take long or has to be tried again: forced disks,
-//! new segments, failures. Nobody waits for the pen: who finds it taken is served by who has it, who looks again after
+//! new segments, failures, and what follows a write that was slow. Nobody waits for the pen: who finds it taken is served by who has it, who looks again after
 //! laying it down.
 
 use std::fmt;

@@ -77,6 +77,8 @@ pub(super) struct Writer {
     overdue: bool,
     /// When the oldest write that is not on the disk happened.
     unsynced_since: Option<Duration>,
+    /// The last write took long: the next one is not made where others would wait for it.
+    slow: bool,
 }
 
 impl HeadState {
@@ -115,6 +117,7 @@ impl Writer {
             rotate: false,
             overdue: false,
             unsynced_since: None,
+            slow: false,
         })
     }
 
@@ -163,7 +166,7 @@ impl Writer {
             Sync::Every(_) | Sync::Never => true,
         };
         let due = self.rotate || self.medium.bytes() >= self.segment_bytes;
-        quick && !due && self.failing.is_none() && !self.unsafe_end && self.backlog.is_empty()
+        quick && !due && !self.slow && self.failing.is_none() && !self.unsafe_end && self.backlog.is_empty()
     }
 
     /// A new segment is asked for, if `asked`.
@@ -241,7 +244,9 @@ impl Writer {
             self.failures = 0;
         }
         let result = self.secure();
-        self.queue.metrics.audit_write(self.queue.clock.monotonic().saturating_sub(began));
+        let took = self.queue.clock.monotonic().saturating_sub(began);
+        self.slow = took >= SLOW;
+        self.queue.metrics.audit_write(took);
         // The records are written. Under `Sync::Always` that is not enough: nobody is told so unless the disk has
         // them; they stay in the log in any case.
         let error = result.as_ref().err().filter(|_| self.sync == Sync::Always);
@@ -494,6 +499,8 @@ pub(super) const SUPPRESSED: &str = "suppressed";
 const BATCH_BYTES: usize = 1 << 20;
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// A write that takes so long is a slow one: a disk that stalls must not hold up the threads that serve.
+const SLOW: Duration = Duration::from_millis(20);
 /// The shortest wait for something that is due.
 const SOON: Duration = Duration::from_millis(10);
 /// How many failures in a row end the writer of a log that is being closed: 10 seconds.

@@ -181,7 +181,7 @@ fn places<'v>(value: &'v Value, path: &Path) -> Vec<&'v Value> {
             Step::Elements => {
                 found.into_iter().filter_map(Value::as_array).flat_map(|elements| elements.iter()).collect()
             }
-            Step::Any | Step::Slice { .. } | Step::Descend => Vec::new(),
+            Step::Any | Step::Slice { .. } | Step::Chosen(_) | Step::Descend => Vec::new(),
         };
     }
     found

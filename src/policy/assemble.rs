@@ -243,6 +243,25 @@ pub(super) fn access_at<'s>(selectors: &'s [Selector], path: &Path) -> &'s Acces
         .map_or(&Access::Hide, |selector| &selector.access)
 }
 
+/// Whether the engine can tell these places of a record apart.
+pub(super) fn is_followed(paths: Vec<Path>) -> bool {
+    let show = |path| Selector { path, rank: 0, access: Access::Show };
+    let fields = paths.into_iter().map(show).collect();
+    let grant = Grant { when: None, fields, otherwise: Access::Hide, name: "all".into() };
+    let rule = RecordRule {
+        name: "record".into(),
+        key: None,
+        grants: vec![grant],
+        guards: Vec::new(),
+        relations: Vec::new(),
+        embedded: Vec::new(),
+        pairs: Vec::new(),
+    };
+    let records = Records::Many { at: Path(vec![Step::Elements]), rule: RuleRef::Fixed(RuleId(0)) };
+    let layout = Layout { records, keep: Vec::new(), total: None };
+    RewritePlan::new(Format::Json, layout, vec![rule], Bounds::default()).check().is_ok()
+}
+
 /// Whether a place and everything in it is shown in clear.
 fn wholly_shown(selectors: &[Selector], path: &Path) -> bool {
     matches!(access_at(selectors, path), Access::Show)
@@ -250,6 +269,16 @@ fn wholly_shown(selectors: &[Selector], path: &Path) -> bool {
             .iter()
             .filter(|selector| path.is_prefix_of(&selector.path))
             .all(|selector| matches!(selector.access, Access::Show))
+        && !narrowed(selectors, path)
+}
+
+/// Whether some of the elements that a place goes through are chosen by a filter, or from the end, and not shown.
+fn narrowed(selectors: &[Selector], path: &Path) -> bool {
+    let wide = path.widened();
+    selectors
+        .iter()
+        .filter(|selector| selector.path.is_chosen() && !matches!(selector.access, Access::Show))
+        .any(|selector| wide.is_prefix_of(&selector.path.widened()))
 }
 
 // === the answer ===
@@ -450,13 +479,14 @@ fn bare_rule(table: &ResourceTable) -> RecordRule {
 
 /// Where a permission lets values be set: where it says `edit` and the value is shown, too.
 fn editable(side: &Side<'_>, permission: &PermissionTable, creates: bool) -> Vec<Selector> {
-    permission
-        .edit
-        .iter()
+    // Which element of a body a filter picks is the caller's to say: those places go with the list they are in.
+    let plain = permission.edit.iter().filter(|selector| !selector.path.is_chosen());
+    plain
         .map(|selector| {
-            let named = matches!(selector.access, Access::Show);
+            let named =
+                matches!(selector.access, Access::Show) && !narrowed(&permission.edit, &selector.path);
             let seen = permission.write_only || shown_with(side, permission, &selector.path);
-            // Setting what the condition reads could move the record out of its reach, or into it.
+            // Setting what a condition reads could move the record out of its reach or into it, or open a mask.
             let decides = !creates && deciding(permission, &selector.path);
             let guarded = side.guarded(permission.resource, &selector.path);
             let access = if named && seen && !decides && !guarded { Access::Show } else { Access::Hide };
@@ -479,9 +509,7 @@ fn shown_with(side: &Side<'_>, permission: &PermissionTable, path: &Path) -> boo
 }
 
 fn deciding(permission: &PermissionTable, path: &Path) -> bool {
-    permission.when.as_ref().is_some_and(|when| {
-        when.slots().iter().any(|slot| slot.is_prefix_of(path) || path.is_prefix_of(slot))
-    })
+    permission.deciding().any(|slot| slot.is_prefix_of(path) || path.is_prefix_of(slot))
 }
 
 /// What may be set whichever of the permissions turn out to apply to the record.
@@ -512,9 +540,11 @@ fn masks_shown(side: &Side<'_>, table: &ResourceTable) -> Vec<(Path, Arc<Mask>)>
         let Some(permission) = side.tables.permissions.get(*permission as usize) else { continue };
         for selector in &permission.access {
             let Access::Mask(mask) = &selector.access else { continue };
-            let known = masks.iter().any(|(path, known)| *path == selector.path && Arc::ptr_eq(known, mask));
-            if !known {
-                masks.push((selector.path.clone(), mask.clone()));
+            // In a body nobody can say which elements a filter would choose.
+            let path =
+                if selector.path.is_chosen() { selector.path.widened() } else { selector.path.clone() };
+            if !masks.iter().any(|(known, other)| *known == path && Arc::ptr_eq(other, mask)) {
+                masks.push((path, mask.clone()));
             }
         }
     }
@@ -635,17 +665,19 @@ fn query_fields(
         }
         let text = texts.get(path).cloned().unwrap_or_else(|| path.to_string().into());
         let may = |permission: &PermissionTable| match &permission.query {
-            Some(query) => matches!(access_at(query, path), Access::Show),
+            Some(query) => matches!(access_at(query, path), Access::Show) && !narrowed(query, path),
             None => wholly_shown(&permission.access, path),
         };
         // On every record that may be listed: by a permission that always applies, or by every one that may.
         let always = permissions.iter().any(|permission| permission.when.is_none() && may(permission));
-        if always || permissions.iter().all(|permission| may(permission)) {
+        let always = always || permissions.iter().all(|permission| may(permission));
+        if always && !path.is_chosen() {
             fields.queryable.insert(text.clone());
         }
         let released = permissions.iter().any(|p| !matches!(access_at(&p.access, path), Access::Hide));
         if released {
-            fields.selectable.insert(text);
+            let wide = if path.is_chosen() { path.widened().to_string().into() } else { text };
+            fields.selectable.insert(wide);
             for length in 1..path.steps().len() {
                 let above = path.steps().get(..length).map(|steps| Path(steps.to_vec()).to_string());
                 fields.selectable.extend(above.map(Arc::from));

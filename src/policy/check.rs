@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::{Diagnostic, Severity};
-use crate::rewrite::Access;
+use crate::rewrite::{Access, Path};
 
 use super::model::{PermissionTable, Tables, View};
 use super::operation::Action;
@@ -18,6 +18,7 @@ pub(super) fn lint(documents: &Documents, set: &PolicySet, tables: &Tables) {
     lint.labels();
     lint.roles();
     lint.permissions();
+    lint.picked();
     lint.conditions();
     lint.scopes();
     lint.public_routes();
@@ -95,6 +96,26 @@ impl Lint<'_> {
         }
     }
 
+    /// Places that pick elements, too many at one list: no automaton tells them all apart.
+    fn picked(&self) {
+        for (resource, table) in self.set.resources.iter().zip(&self.tables.resources) {
+            let mine = table.permissions.iter().filter_map(|id| self.tables.permissions.get(*id as usize));
+            let mut paths: Vec<Path> = table.fields.iter().map(|field| field.path.clone()).collect();
+            paths
+                .extend(mine.flat_map(|permission| &permission.access).map(|selector| selector.path.clone()));
+            paths.sort_unstable();
+            paths.dedup();
+            if paths.iter().any(Path::is_narrow) && !super::assemble::is_followed(paths) {
+                self.documents.error_with_help(
+                    "too-many-picked",
+                    format!("the fields of `{}` pick too many different elements of one list", table.name),
+                    "at one list there may be six filters and slices from the end, and sixty indexes",
+                    resource.name.mark,
+                );
+            }
+        }
+    }
+
     /// `edit` without sight of the field has no effect (rule 9).
     fn edits(&self, permission: &PermissionTable) {
         if permission.write_only {
@@ -121,11 +142,9 @@ impl Lint<'_> {
                     .at(self.documents.place(permission.mark)),
                 );
             }
-            let decides = permission.when.as_ref().is_some_and(|when| {
-                when.slots()
-                    .iter()
-                    .any(|slot| slot.is_prefix_of(&selector.path) || selector.path.is_prefix_of(slot))
-            });
+            let decides = permission
+                .deciding()
+                .any(|slot| slot.is_prefix_of(&selector.path) || selector.path.is_prefix_of(slot));
             if decides && permission.actions.iter().any(super::compile::writes_one) {
                 self.warn(
                     "edits-what-decides",
@@ -179,9 +198,8 @@ impl Lint<'_> {
 
     fn conditions(&self) {
         for permission in &self.tables.permissions {
-            let Some(when) = &permission.when else { continue };
             let Some(table) = self.tables.resources.get(permission.resource) else { continue };
-            for slot in when.slots() {
+            for slot in permission.deciding() {
                 let known = table.label_at(slot).is_some()
                     || table.fields.iter().any(|field| slot.is_prefix_of(&field.path))
                     || table.key.as_ref() == Some(slot)

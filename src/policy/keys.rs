@@ -26,7 +26,7 @@ pub enum MaskKeys {
 /// Builds the built-in masks and those of the policy, and complains about what cannot be built.
 pub(super) fn build_masks(
     documents: &Documents,
-    definitions: &[MaskDefinition],
+    definitions: &[&MaskDefinition],
     keys: &MaskKeys,
 ) -> HashMap<Arc<str>, Arc<Mask>> {
     let mut specs: Vec<(&str, MaskSpec)> = Vec::new();

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::rewrite::condition::Predicate;
 use crate::rewrite::mask::Mask;
-use crate::rewrite::{Format, Pairs, Path, Selector};
+use crate::rewrite::{Access, Format, Pairs, Path, Selector};
 
 use super::batch::BatchRoute;
 use super::operation::Action;
@@ -94,6 +94,18 @@ pub(super) enum View {
     Live,
     /// As if those in shadow were in force, too.
     Shadow,
+}
+
+impl PermissionTable {
+    /// The members of the record that its condition and its masks depend on.
+    pub(super) fn deciding(&self) -> impl Iterator<Item = &Path> {
+        let masks = self.access.iter().filter_map(|selector| match &selector.access {
+            Access::Mask(mask) => mask.choice(),
+            Access::Hide | Access::Show => None,
+        });
+        let conditions = self.when.iter().chain(masks.map(|choice| &choice.when));
+        conditions.flat_map(|when| when.slots())
+    }
 }
 
 /// A role.

@@ -31,7 +31,7 @@ pub use batch::{Batch, BatchItem, Neutral};
 pub use counts::{Counts, FieldCount, Share};
 pub(crate) use csv::rows as csv_rows;
 pub use output::{Output, Pieces};
-pub use path::{Path, PathError, Step};
+pub use path::{Choice, Filter, Path, PathError, Step};
 pub use plan::{
     Access, Bounds, Columns, Csv, Cut, CutReason, Format, Grant, Layout, Pairs, RecordRule, Records,
     RewritePlan, RuleId, RuleRef, Selector, Total, TotalOnHold,

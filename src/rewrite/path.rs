@@ -1,13 +1,24 @@
 //! Paths into JSON: RFC 9535 JSONPath, parsed by jsonpath-rust behind a guard, and the dotted form of policies.
 //!
-//! The dotted form is `contracts[*].amount`, `bank.account`, `lines[0].price`, `extra.*`; a name that holds more
+//! The dotted form is `contracts[*].amount`, `bank.account`, `lines[0].price`, `lines[-1].price`, `extra.*`,
+//! `contacts[?@.type == "home"].phone`; a name that holds more
 //! than letters, digits and `_ - $ @ # : /` stands in brackets as a JSON string: `["@odata.type"]`,
 //! `address["street name"]`.
+
+mod choice;
+mod pattern;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 use jsonpath_rust::parser::model::{Segment, Selector};
 use jsonpath_rust::parser::parse_json_path;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use choice::Ambiguous;
+pub use choice::{Choice, Filter};
+pub(crate) use choice::{Hop, Query, Wanted};
 
 /// A place, from the root of an answer or of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +44,8 @@ pub enum Step {
         /// Stride, at least 1.
         step: u64,
     },
+    /// Elements that only the whole array tells: `[-1]`, `[?@.type == "home"]`. For arrays only, like `[*]`.
+    Chosen(Choice),
     /// The following step at any depth, here or below: `..`.
     Descend,
 }
@@ -49,15 +62,13 @@ pub struct PathError {
 
 /// Longest text of a path, in bytes.
 const MAX_TEXT_BYTES: usize = 4096;
-/// Largest index: that of RFC 9535 section 2.1, which JSONPath and the dotted form share.
-const MAX_INDEX: u64 = (1 << 53) - 1;
 /// Most steps of a path.
 const MAX_STEPS: usize = 128;
 
 impl Path {
     /// Parses a JSONPath (`$.data[*]`, `$['@odata.type']`, `$..phone`). The wildcard in brackets, `[*]`, is taken
-    /// for the elements of an array, as `Step::Elements`; `.*` is `Step::Any`. Filters, unions and negative
-    /// indexes are refused.
+    /// for the elements of an array, as `Step::Elements`; `.*` is `Step::Any`. Several selectors in one bracket
+    /// are refused, and so are filters beyond the subset of [`Filter`].
     pub fn parse_jsonpath(text: &str) -> Result<Self, PathError> {
         guard(text)?;
         let query = parse_json_path(text)
@@ -70,12 +81,23 @@ impl Path {
         Self::bounded(steps)
     }
 
-    /// Parses the dotted form of policies (`contracts[*].amount`, `["@odata.type"]`).
+    /// Parses the dotted form of policies (`contracts[*].amount`, `["@odata.type"]`) with what only policies may
+    /// say: `contacts[?@.type == "home"].phone`, `lines[-1].price`.
+    pub fn parse_place(text: &str) -> Result<Self, PathError> {
+        Self::parse_dotted(text, true)
+    }
+
+    /// Parses the dotted form as names of columns, parameters and pairs have it: whoever writes them may not let us
+    /// evaluate filters.
     pub fn parse_field(text: &str) -> Result<Self, PathError> {
+        Self::parse_dotted(text, false)
+    }
+
+    fn parse_dotted(text: &str, choosing: bool) -> Result<Self, PathError> {
         if text.len() > MAX_TEXT_BYTES {
             return Err(refuse(format!("path is longer than {MAX_TEXT_BYTES} bytes"), 0));
         }
-        let mut fields = Fields { text, at: 0, steps: Vec::new() };
+        let mut fields = Fields { text, at: 0, choosing, steps: Vec::new() };
         fields.parse()?;
         Self::bounded(fields.steps)
     }
@@ -125,6 +147,23 @@ impl Path {
         self.0.iter().all(|step| matches!(step, Step::Name(_) | Step::Index(_)))
     }
 
+    /// Whether a step picks some elements of an array: an index, a slice, a filter.
+    pub fn is_narrow(&self) -> bool {
+        self.0.iter().any(Step::is_narrow)
+    }
+
+    /// Whether a step can only be followed on the held record: a filter, something counted from the end.
+    pub fn is_chosen(&self) -> bool {
+        self.0.iter().any(|step| matches!(step, Step::Chosen(_)))
+    }
+
+    /// The same with every element where it picks some.
+    #[must_use]
+    pub fn widened(&self) -> Self {
+        let wide = |step: &Step| if step.is_narrow() { Step::Elements } else { step.clone() };
+        Self(self.0.iter().map(wide).collect())
+    }
+
     /// Whether everything at `other` is at or below this place, judged by the steps as they are written.
     pub fn is_prefix_of(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
@@ -163,6 +202,16 @@ impl Path {
     }
 }
 
+impl Step {
+    /// Whether it picks some elements of an array.
+    pub fn is_narrow(&self) -> bool {
+        match self {
+            Self::Index(_) | Self::Slice { .. } | Self::Chosen(_) => true,
+            Self::Name(_) | Self::Elements | Self::Any | Self::Descend => false,
+        }
+    }
+}
+
 impl fmt::Display for Path {
     /// The dotted form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,6 +240,7 @@ impl fmt::Display for Step {
                 end.map_or(Ok(()), |end| write!(f, "{end}"))?;
                 if *step == 1 { f.write_str("]") } else { write!(f, ":{step}]") }
             }
+            Self::Chosen(choice) => choice.fmt(f),
             Self::Descend => f.write_str(".."),
         }
     }
@@ -286,23 +336,28 @@ fn push_segment(
 }
 
 fn selector_step(selector: &Selector, wildcards: &mut Wildcards) -> Result<Step, PathError> {
-    let negative =
-        || refuse("negative indexes cannot be followed in a stream; count from the front".into(), 0);
+    let unsigned = |number: i64| u64::try_from(number).ok();
     match selector {
         Selector::Name(name) => Ok(Step::Name(name.as_str().into())),
         Selector::Wildcard => Ok(wildcards.step()),
-        Selector::Index(index) => u64::try_from(*index).map(Step::Index).map_err(|_| negative()),
-        Selector::Slice(start, end, step) => Ok(Step::Slice {
-            start: u64::try_from(start.unwrap_or(0)).map_err(|_| negative())?,
-            end: end.map(u64::try_from).transpose().map_err(|_| negative())?,
-            step: match u64::try_from(step.unwrap_or(1)) {
-                Ok(step @ 1..) => step,
-                _ => return Err(refuse("the step of a slice must be at least 1".into(), 0)),
-            },
+        Selector::Index(index) => Ok(match unsigned(*index) {
+            Some(index) => Step::Index(index),
+            None => Step::Chosen(Choice::FromEnd(index.unsigned_abs())),
         }),
-        Selector::Filter(_) => {
-            Err(refuse("filters are not supported in paths; use a `records` condition".into(), 0))
+        Selector::Slice(start, end, step) => {
+            let stride = step.unwrap_or(1);
+            let forward = (unsigned(start.unwrap_or(0)), end.map(unsigned), unsigned(stride));
+            match forward {
+                (_, _, Some(0)) => Err(refuse("the step of a slice must not be 0".into(), 0)),
+                (Some(start), None, Some(step)) => Ok(Step::Slice { start, end: None, step }),
+                (Some(start), Some(Some(end)), Some(step)) => Ok(Step::Slice { start, end: Some(end), step }),
+                _ => Ok(Step::Chosen(Choice::Span { start: *start, end: *end, step: stride })),
+            }
         }
+        Selector::Filter(filter) => match Filter::new(filter) {
+            Ok(filter) => Ok(Step::Chosen(Choice::Filter(filter))),
+            Err(message) => Err(refuse(message, 0)),
+        },
     }
 }
 
@@ -354,6 +409,8 @@ fn is_plain_char(c: char) -> bool {
 struct Fields<'t> {
     text: &'t str,
     at: usize,
+    /// Whether filters and elements counted from the end may be named.
+    choosing: bool,
     steps: Vec<Step>,
 }
 
@@ -418,12 +475,10 @@ impl<'t> Fields<'t> {
             self.at += used;
             Step::Name(name.into())
         } else {
-            let end = rest.find(']').ok_or_else(|| refuse("`[` without `]`".into(), open))?;
+            let end = bracket_end(rest).ok_or_else(|| refuse("`[` without `]`".into(), open))?;
             let (inner, _) = rest.split_at(end);
             self.at += end;
-            bracket_step(inner).ok_or_else(|| {
-                refuse(format!("`[{inner}]` is not `[*]`, an index, a slice or a quoted name"), open)
-            })?
+            bracket_step(inner, self.choosing, open)?
         };
         if !self.rest().starts_with(']') {
             return Err(refuse("`]` expected".into(), self.at));
@@ -455,125 +510,43 @@ fn single_quoted(rest: &str) -> Option<(String, usize)> {
     None
 }
 
-fn bracket_step(inner: &str) -> Option<Step> {
-    let number = |text: &str| -> Option<u64> {
-        let plain = text == "0" || !text.starts_with('0');
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let number = (plain && digits).then(|| text.parse().ok()).flatten();
-        number.filter(|number| *number <= MAX_INDEX)
-    };
-    if inner == "*" {
-        return Some(Step::Elements);
+/// Where the bracket that is open at the start of `rest` is closed.
+fn bracket_end(rest: &str) -> Option<usize> {
+    let (mut quote, mut escaped, mut open) = (None, false, 1usize);
+    for (offset, c) in rest.char_indices() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(close), c) if c == close => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[') => open += 1,
+            (None, ']') if open == 1 => return Some(offset),
+            (None, ']') => open -= 1,
+            (None, _) => {}
+        }
     }
-    let mut parts = inner.split(':');
-    let (first, second, third) = (parts.next()?, parts.next(), parts.next());
-    let Some(second) = second else { return number(first).map(Step::Index) };
-    let start = if first.is_empty() { 0 } else { number(first)? };
-    let end = if second.is_empty() { None } else { Some(number(second)?) };
-    let step = third.map_or(Some(1), number)?;
-    (step >= 1 && parts.next().is_none()).then_some(Step::Slice { start, end, step })
+    None
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn jsonpath(text: &str) -> Vec<Step> {
-        Path::parse_jsonpath(text).unwrap_or_else(|e| panic!("{text}: {e}")).0
+/// What stands in a bracket, if it is no name: as in JSONPath.
+fn bracket_step(inner: &str, choosing: bool, open: usize) -> Result<Step, PathError> {
+    let message = || format!("`[{inner}]` is not `[*]`, an index, a slice or a quoted name");
+    let plain = inner.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'*'));
+    if !plain && !choosing {
+        return Err(refuse(message(), open));
     }
-
-    fn name(name: &str) -> Step {
-        Step::Name(name.into())
-    }
-
-    #[test]
-    fn reads_the_jsonpath_subset() {
-        assert_eq!(jsonpath("$"), []);
-        assert_eq!(jsonpath("$.data[*]"), [name("data"), Step::Elements]);
-        assert_eq!(jsonpath("$.a.*"), [name("a"), Step::Any]);
-        assert_eq!(jsonpath("$['@odata.type'][\"x y\"]"), [name("@odata.type"), name("x y")]);
-        assert_eq!(jsonpath("$..phone"), [Step::Descend, name("phone")]);
-        assert_eq!(jsonpath("$['*'][*].*"), [name("*"), Step::Elements, Step::Any]);
-        assert_eq!(
-            jsonpath("$[0][1:7:2]"),
-            [Step::Index(0), Step::Slice { start: 1, end: Some(7), step: 2 }]
-        );
-        assert_eq!(jsonpath(r"$['\u0061\'']"), [name("a'")]);
-        assert_eq!(jsonpath("$.客户"), [name("客户")]);
-    }
-
-    #[test]
-    fn refuses_what_the_parser_lets_through_and_what_cannot_be_followed() {
-        for text in [
-            "$.a b.c",
-            "$.a\tb",
-            "$.a ",
-            "a",
-            "",
-            "$[-1]",
-            "$[0:-1]",
-            "$[0:1:0]",
-            "$['a','b']",
-            "$[?@.a]",
-            "$.",
-            "$[",
-            "$.a..b c",
-        ] {
-            assert!(Path::parse_jsonpath(text).is_err(), "{text}");
+    let path = Path::parse_jsonpath(&format!("$[{inner}]"));
+    match path.as_ref().map(|path| path.steps()) {
+        Ok([step @ (Step::Elements | Step::Index(_) | Step::Slice { .. } | Step::Chosen(_))]) => {
+            Ok(step.clone())
         }
-        assert_eq!(Path::parse_jsonpath("$.a b").unwrap_err().offset, 4);
-        assert!(Path::parse_jsonpath(&format!("${}", ".a".repeat(200))).is_err());
-    }
-
-    #[test]
-    fn reads_the_dotted_form() {
-        let field = |text: &str| Path::parse_field(text).unwrap_or_else(|e| panic!("{text}: {e}")).0;
-        assert_eq!(field("contracts[*].amount"), [name("contracts"), Step::Elements, name("amount")]);
-        assert_eq!(field("bank.account"), [name("bank"), name("account")]);
-        assert_eq!(field(r#"["@odata.type"].x"#), [name("@odata.type"), name("x")]);
-        assert_eq!(field(r#"a["b.c"]["d\u0065"]"#), [name("a"), name("b.c"), name("de")]);
-        assert_eq!(
-            field("@type.$ref.x-y.客户_2"),
-            [name("@type"), name("$ref"), name("x-y"), name("客户_2")]
-        );
-        assert_eq!(field("a.*"), [name("a"), Step::Any]);
-        assert_eq!(
-            field("a[3][2:]"),
-            [name("a"), Step::Index(3), Step::Slice { start: 2, end: None, step: 1 }]
-        );
-        for text in [
-            "", ".", "a.", "a..b", "a b", "a[", "a[x]", "a[-1]", "a[\"b]", "a]b", "a[*", "a\u{0}", "a[1:2:0]",
-        ] {
-            assert!(Path::parse_field(text).is_err(), "{text:?}");
+        Err(error) if !error.message.starts_with("not a JSONPath") => {
+            Err(refuse(error.message.clone(), open))
         }
-    }
-
-    #[test]
-    fn both_forms_print_what_they_read() {
-        for text in ["a.b[*].c", r#"["x y"].a"#, "a[0][1:2:3][2:]", "a.*", "*", "[*].x", r#"a["."]"#] {
-            let path = Path::parse_field(text).expect(text);
-            assert_eq!(path.to_string(), text);
-            assert_eq!(
-                Path::parse_jsonpath(&path.to_jsonpath()).expect(text),
-                path,
-                "{}",
-                path.to_jsonpath()
-            );
+        Ok(_) | Err(_) if choosing => {
+            Err(refuse(format!("{}, nor a filter `[?@.name == …]`", message()), open))
         }
-        assert_eq!(Path::parse_jsonpath("$..a.b").expect("path").to_string(), "..a.b");
-        assert_eq!(Path::parse_jsonpath("$..['a b']..*").expect("path").to_jsonpath(), "$..[\"a b\"]..*");
-    }
-
-    #[test]
-    fn a_member_below_a_path_prints_like_the_path_to_it() {
-        for place in ["", "$", "$.a", "$.a[*]", "$..", "$.a..b", "$.*", "$['x y']"] {
-            let place = Path::parse_jsonpath(place).unwrap_or_default();
-            for below in ["b", "x y", "", "a.b", "\"", "王", "\u{0}"] {
-                let joined = place.join(&Path(vec![name(below)]));
-                assert_eq!(place.dotted_below(below), joined.to_string(), "{place} {below:?}");
-            }
-        }
-        let open = Path(vec![name("a"), Step::Descend]);
-        assert_eq!(open.dotted_below("b"), "a..b");
+        Ok(_) | Err(_) => Err(refuse(message(), open)),
     }
 }

@@ -36,7 +36,10 @@ pub enum Access {
 /// A place and everything below it, with the access it gives there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
-    /// The place, relative to the record.
+    /// The place, relative to the record. The only path of a plan in which elements may be chosen ([`Step::Chosen`]):
+    /// anywhere else such a step leads nowhere.
+    ///
+    /// [`Step::Chosen`]: super::Step::Chosen
     pub path: Path,
     /// Of the selectors matching a place, the highest rank decides. Equal ranks: hide beats mask beats show.
     pub rank: u32,
@@ -111,6 +114,40 @@ pub struct RecordRule {
     pub embedded: Vec<Path>,
     /// Places that are lists of name/value pairs.
     pub pairs: Vec<Pairs>,
+}
+
+impl RecordRule {
+    /// Whether a record must be known to its end before any of it is written: for a condition, or for what only the
+    /// whole record tells of its fields.
+    pub(super) fn is_held(&self) -> bool {
+        self.grants.iter().any(|grant| grant.when.is_some())
+            || self.is_choosing()
+            || !self.masks_by_record().is_empty()
+    }
+
+    /// The masks of its grants that depend on the record, each once.
+    pub(super) fn masks_by_record(&self) -> Vec<&Arc<Mask>> {
+        let mut found: Vec<&Arc<Mask>> = Vec::new();
+        for grant in &self.grants {
+            let accesses = grant.fields.iter().map(|selector| &selector.access).chain([&grant.otherwise]);
+            for access in accesses {
+                if let Access::Mask(mask) = access
+                    && mask.choice().is_some()
+                    && !found.iter().any(|known| Arc::ptr_eq(known, mask))
+                {
+                    found.push(mask);
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether filters, or steps that count from the end, say where its fields are.
+    pub(super) fn is_choosing(&self) -> bool {
+        let selectors =
+            self.grants.iter().flat_map(|grant| &grant.fields).chain(self.guards.iter().flatten());
+        selectors.into_iter().any(|selector| selector.path.is_chosen())
+    }
 }
 
 /// A list of name/value pairs (`[{"name":"Phone","value":…}]`): each element is judged as the field named by the

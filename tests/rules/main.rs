@@ -20,6 +20,7 @@ mod invented;
 mod language;
 mod later;
 mod naive;
+mod picked;
 mod quoted;
 mod random;
 mod shapes;

@@ -71,7 +71,8 @@ fn of_value(path: &[&str]) -> Option<Kind> {
         ["resources", _, "relations", _] => Kind::Resource,
         ["apis", _, "routes", "#", rest @ ..] => return of_route(rest),
         ["masks", _, "hash" | "pseudonym" | "fpe", "key"] => Kind::Secret,
-        ["masks", _, "with"] => Kind::Mask,
+        ["masks", _, "with" | "then" | "else"] => Kind::Mask,
+        ["masks", _, "when"] => Kind::Condition,
         ["roles", _, "inherits"] => Kind::Role,
         ["roles", _, "permissions", "#", rest @ ..] => match rest {
             ["resource"] => Kind::Resource,

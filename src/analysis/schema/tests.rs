@@ -17,7 +17,7 @@ fn schema() -> Value {
 const ODD: &str = "zzzzqqqq";
 
 /// Every mapping of the language with an odd key in it, and where the schema describes it.
-const MAPPINGS: [(&str, &str); 31] = [
+const MAPPINGS: [(&str, &str); 32] = [
     ("resources: { r: { ODD: 1 } }", "/$defs/resource"),
     ("apis: { a: { ODD: 1 } }", "/$defs/api"),
     ("apis: { a: { denial: { ODD: 1 } } }", "/$defs/api/properties/denial"),
@@ -41,6 +41,7 @@ const MAPPINGS: [(&str, &str); 31] = [
         "/$defs/route/properties/rows/properties/columns/anyOf/2",
     ),
     ("apis: { a: { routes: [{ type_at: { ODD: 1 } }] } }", "/$defs/route/properties/type_at/anyOf/1"),
+    ("masks: { m: { when: 'true', ODD: 1 } }", "/$defs/mask/anyOf/11"),
     ("roles: { r: { ODD: 1 } }", "/$defs/role"),
     ("roles: { r: { permissions: [{ ODD: 1 }] } }", "/$defs/permission"),
     ("roles: { r: { permissions: [{ fields: { ODD: 1 } }] } }", "/$defs/permission/properties/fields"),
@@ -87,14 +88,19 @@ fn the_schema_and_the_loader_know_the_same_keys() {
 
 #[test]
 fn every_mapping_of_the_schema_is_compared() {
-    let found: BTreeSet<_> =
-        strict(&schema()).into_iter().filter(|pointer| !pointer.starts_with("/$defs/mask")).collect();
+    let schema = schema();
+    // Masks of one value are read elsewhere.
+    let of_value = |pointer: &String| {
+        let by_record = schema.pointer(pointer).is_some_and(|at| !at["properties"]["when"].is_null());
+        pointer.starts_with("/$defs/mask") && !by_record
+    };
+    let found: BTreeSet<_> = strict(&schema).into_iter().filter(|pointer| !of_value(pointer)).collect();
     let mut compared: BTreeSet<_> = MAPPINGS.iter().map(|(_, pointer)| (*pointer).to_owned()).collect();
     compared.extend([String::new(), "/$defs/invariant".to_owned()]);
     assert_eq!(found, compared);
     assert_eq!(
         known("invariants: [{ zzzzqqqq: 1 }]", "unknown-key"),
-        properties(&schema(), "/$defs/invariant")
+        properties(&schema, "/$defs/invariant")
     );
 }
 
@@ -139,6 +145,7 @@ fn what_the_loader_refuses_does_not_fit_the_schema() {
         "limits: [{ name: x, per: all, requests: 1 }]",
         "masks: { m: { keep: { frist: 3 } } }",
         "masks: { m: { date: week } }",
+        "masks: { m: { when: 'true', then: stars } }",
         "resources: { r: { unknown: pass } }",
         "tests: [{ name: x, principal: {}, request: GET / }]",
         "labels: { a: b }",

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::base::Severity;
+use crate::base::{ManualClock, Severity};
 
 use super::super::head::Head;
 use super::super::testing::{Place, begun, complete, lines, open_at, peer};
@@ -253,6 +253,10 @@ struct Faulty {
 struct Faults {
     append: AtomicBool,
     panic: AtomicBool,
+    /// Moved on by every write.
+    slow: Mutex<Option<ManualClock>>,
+    /// The last write was made by the log's own thread.
+    aside: AtomicBool,
     tries: AtomicUsize,
     anchor: AtomicBool,
     rotate: AtomicBool,
@@ -262,6 +266,10 @@ struct Faults {
 impl Medium for Faulty {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         assert!(!self.faults.panic.load(Ordering::SeqCst), "on purpose");
+        self.faults.aside.store(thread::current().name() == Some("audit"), Ordering::SeqCst);
+        if let Some(clock) = &*self.faults.slow.lock().unwrap() {
+            clock.advance(Duration::from_secs(1));
+        }
         if self.faults.append.load(Ordering::SeqCst) {
             self.faults.tries.fetch_add(1, Ordering::SeqCst);
             let half = &lines[..lines.len() / 2];
@@ -409,6 +417,26 @@ async fn a_record_that_nobody_waits_for_any_more_is_written_all_the_same() {
         tokio::task::yield_now().await;
     }
     assert_eq!(place.verify().findings, []);
+}
+
+#[tokio::test]
+async fn a_disk_that_stalls_holds_up_nobody_twice() {
+    let place = Place::new();
+    let (log, faults) = open_faulty(&place);
+    *faults.slow.lock().unwrap() = Some(place.clock.clone());
+    complete(&log, 1).close().await.unwrap();
+    complete(&log, 2).close().await.unwrap();
+    assert!(faults.aside.load(Ordering::SeqCst));
+    *faults.slow.lock().unwrap() = None;
+    // Written there once more, and here again when the thread is at rest.
+    complete(&log, 3).close().await.unwrap();
+    assert!(faults.aside.load(Ordering::SeqCst));
+    for n in 4.. {
+        complete(&log, n).close().await.unwrap();
+        if !faults.aside.load(Ordering::SeqCst) {
+            break;
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::audit::{Evidence, Filter, Search};
 use crate::policy::Plan;
 
 use super::super::policy::{Source, Usage};
-use super::write::help;
+use super::write::{help, plain};
 
 /// The record of a request by its id or that of its decision.
 pub(super) fn find(source: &Source, audit: Option<&Path>, id: &str) -> anyhow::Result<Value> {
@@ -40,9 +40,9 @@ pub(super) fn find(source: &Source, audit: Option<&Path>, id: &str) -> anyhow::R
 
 /// Says what the audit has kept of it, and how the policy of today compares.
 pub(super) fn tell(record: &Value, plan: &Plan, out: &mut impl io::Write) -> io::Result<()> {
-    let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let text = |name: &str| plain(record.get(name).and_then(Value::as_str).unwrap_or("-"));
     writeln!(out, "recorded {}: {} {}", text("time"), text("method"), text("path"))?;
-    let who = record.pointer("/principal/id").and_then(Value::as_str).unwrap_or("nobody known");
+    let who = plain(record.pointer("/principal/id").and_then(Value::as_str).unwrap_or("nobody known"));
     writeln!(out, "  by {who}, roles: {}", names(record, "/roles"))?;
     let status = record.get("status").map_or_else(|| "-".to_owned(), ToString::to_string);
     writeln!(out, "  {} with status {status}{}", text("outcome"), reason(record))?;
@@ -78,12 +78,15 @@ pub(super) fn tell(record: &Value, plan: &Plan, out: &mut impl io::Write) -> io:
 }
 
 fn reason(record: &Value) -> String {
-    record.get("reason").and_then(Value::as_str).map_or_else(String::new, |reason| format!(": {reason}"))
+    record
+        .get("reason")
+        .and_then(Value::as_str)
+        .map_or_else(String::new, |reason| format!(": {}", plain(reason)))
 }
 
 fn names(record: &Value, pointer: &str) -> String {
     let names = record.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-    names.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    names.filter_map(Value::as_str).map(plain).collect::<Vec<_>>().join(", ")
 }
 
 /// Who asked for what, when; `None` where there was no caller.
@@ -153,6 +156,23 @@ bindings: [{ role: reader, groups: [readers] }]
         );
         assert!(same.contains("decided by: roles.reader.permissions[0]") && same.contains("shown: note.id"));
         assert!(told("0123").contains("THE POLICY HAS CHANGED SINCE: 0123 decided then"));
+    }
+
+    #[test]
+    fn what_callers_called_things_does_not_reach_the_terminal() {
+        let policy = Loaded::from_texts(&[("p.yaml", POLICY)], &MaskKeys::Assumed, Purpose::Check);
+        let plan = policy.plan.unwrap();
+        let mut record = record(plan.version());
+        for at in ["path", "reason", "outcome"] {
+            record[at] = "a\u{1b}[2Jb\nc".into();
+        }
+        record["principal"]["id"] = "x\u{7}y".into();
+        record["fields"]["shown"] = serde_json::json!(["n\r\u{9b}m"]);
+        let mut out = Vec::new();
+        tell(&record, &plan, &mut out).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        assert!(told.chars().all(|c| c == '\n' || !c.is_control()), "{told:?}");
+        assert!(told.lines().count() < 12, "{told}");
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn in_brackets(place: Option<&Arc<str>>) -> String {
 }
 
 /// Names of members are the upstream's; the terminal sees text.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -109,7 +109,12 @@ impl Compiler<'_> {
         let names = path.steps().strip_suffix(&[Step::Elements]).and_then(|steps| {
             let name = |step: &Step| match step {
                 Step::Name(name) => Some(name.clone()),
-                Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. } | Step::Descend => None,
+                Step::Elements
+                | Step::Any
+                | Step::Index(_)
+                | Step::Slice { .. }
+                | Step::Chosen(_)
+                | Step::Descend => None,
             };
             steps.iter().map(name).collect::<Option<Vec<_>>>()
         });

@@ -123,7 +123,7 @@ impl Compiler<'_> {
                     Some(label) => {
                         table.fields.iter().any(|field| field.label == *label).then_some(Pick::Label(*label))
                     }
-                    None => Path::parse_field(&word.text).ok().and_then(|path| {
+                    None => Path::parse_place(&word.text).ok().and_then(|path| {
                         let below = table.fields.iter().any(|field| path.is_prefix_of(&field.path));
                         (below || table.label_at(&path).is_some()).then_some(Pick::Place(path))
                     }),

@@ -6,6 +6,7 @@ mod batch;
 mod errors;
 mod guards;
 mod invariants;
+mod masks;
 mod people;
 mod remember;
 mod resources;
@@ -189,7 +190,18 @@ impl Compiler<'_> {
 
     /// A JSONPath from the root of an answer or body.
     fn jsonpath(&self, word: &Word) -> Option<Path> {
-        self.path(word, Path::parse_jsonpath(&word.text))
+        let path = self.path(word, Path::parse_jsonpath(&word.text))?;
+        if path.is_chosen() {
+            self.documents.error_with_help(
+                "chosen-elements",
+                format!("`{}` picks elements by a filter or from the end", word.text),
+                "only the fields of a resource may: the record is held for it; for whole records write a \
+                 `records` condition",
+                word.mark,
+            );
+            return None;
+        }
+        Some(path)
     }
 
     /// A field path, relative to a record; `$.x` is taken too, for a field named like a label.
@@ -199,6 +211,12 @@ impl Compiler<'_> {
         } else {
             self.path(word, Path::parse_field(&word.text))
         }
+    }
+
+    /// The place of a field, of which elements may be chosen: `contacts[?@.type == "home"].phone`.
+    fn field_place(&self, word: &Word) -> Option<Path> {
+        let parse = if word.text.starts_with('$') { Path::parse_jsonpath } else { Path::parse_place };
+        self.path(word, parse(&word.text))
     }
 
     fn path(&self, word: &Word, parsed: Result<Path, PathError>) -> Option<Path> {

@@ -1,15 +1,14 @@
-//! Masks, roles with their permissions, and bindings.
+//! Roles with their permissions, and bindings.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::base::Diagnostic;
-use crate::rewrite::mask::{KINDS, Mask};
+use crate::rewrite::mask::Mask;
 use crate::rewrite::{Access, Path, Selector};
 
 use super::selectors::{Pick, resolve};
 use super::{Compiler, Reads};
-use crate::policy::keys;
 use crate::policy::model::{
     BindingTable, BindingTerms, Bound, PermissionId, PermissionTable, ResourceId, RoleId, RoleTable,
 };
@@ -17,28 +16,6 @@ use crate::policy::source::Word;
 use crate::policy::syntax::{FieldAccess, Permission};
 
 impl Compiler<'_> {
-    pub(super) fn masks(&mut self) {
-        self.tables.masks = keys::build_masks(self.documents, &self.set.masks, self.keys);
-    }
-
-    pub(super) fn mask(&self, word: &Word) -> Option<Arc<Mask>> {
-        let found = self.tables.masks.get(&word.text).cloned();
-        // A mask that is defined and could not be built was complained about there.
-        let defined = self.set.masks.iter().any(|mask| mask.name.text == word.text);
-        let kind = KINDS.iter().find(|kind| kind.name == word.as_str());
-        match (found.is_none() && !defined, kind.and_then(|kind| kind.examples.first())) {
-            (true, Some(example)) => self.documents.error_with_help(
-                "unknown-mask",
-                format!("unknown mask `{}`", word.text),
-                format!("it is a kind of mask: write `{}: {}` under `masks`", word.text, example.mask),
-                word.mark,
-            ),
-            (true, None) => self.unknown("mask", word, self.tables.masks.keys().map(AsRef::as_ref)),
-            (false, _) => {}
-        }
-        found
-    }
-
     pub(super) fn roles(&mut self) {
         let set = self.set;
         for (index, role) in set.roles.iter().enumerate() {
@@ -160,6 +137,18 @@ impl Compiler<'_> {
         let shown = |words: &[Word]| -> Vec<(Pick, Access)> {
             words.iter().filter_map(|word| Some((self.pick(word, resource)?, Access::Show))).collect()
         };
+        for word in &fields.edit {
+            if let Some(Pick::Place(path)) = self.pick(word, resource)
+                && path.is_chosen()
+            {
+                self.documents.error_with_help(
+                    "edit-chosen",
+                    format!("`{}` cannot be edited by itself", word.text),
+                    "which element a filter picks in a body is the caller's to say; let the whole list be edited",
+                    word.mark,
+                );
+            }
+        }
         let Some(table) = self.tables.resources.get(resource) else {
             return Access3 { access: Vec::new(), edit: Vec::new(), query: None };
         };

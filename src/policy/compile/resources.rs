@@ -76,7 +76,7 @@ impl Compiler<'_> {
         let mut fields = Vec::new();
         let mut first: HashMap<Path, Mark> = HashMap::new();
         for (label, field) in &resource.fields {
-            let (label_id, path) = (self.label(label), self.plain_place(field));
+            let (label_id, path) = (self.label(label), self.labelled_place(field));
             let (Some(label_id), Some(path)) = (label_id, path) else { continue };
             if let Some(relation) = relations.iter().find(|relation| relation.is_prefix_of(&path)) {
                 self.documents.error_with_help(
@@ -148,17 +148,26 @@ impl Compiler<'_> {
         lists
     }
 
+    /// A place of names, `[*]` and `.*`, and of elements that are picked; not the record itself.
+    fn labelled_place(&self, word: &Word) -> Option<Path> {
+        let path = self.field_place(word)?;
+        if path.is_root() || path.steps().contains(&Step::Descend) {
+            self.documents.error_with_help(
+                "bad-path",
+                format!("`{}` is no place of a field", word.text),
+                "write names, `[*]` for the elements of a list, `[-1]` or `[?@.type == \"home\"]` for some",
+                word.mark,
+            );
+            return None;
+        }
+        self.split_name(word);
+        Some(path)
+    }
+
     /// A place of names, `[*]` and `.*`, not the record itself.
     fn plain_place(&self, word: &Word) -> Option<Path> {
         let path = self.field_path(word)?;
-        if word.text.contains("@odata.") && !word.text.contains('[') {
-            self.warn(
-                "split-name",
-                format!("`{}` is a member of a member: the dot is not part of the name", word.text),
-                Some(format!("write `[\"{}\"]` for one name", word.text)),
-                word.mark,
-            );
-        }
+        self.split_name(word);
         let plain =
             path.steps().iter().all(|step| matches!(step, Step::Name(_) | Step::Elements | Step::Any));
         if path.is_root() || !plain {
@@ -171,6 +180,19 @@ impl Compiler<'_> {
             return None;
         }
         Some(path)
+    }
+}
+
+impl Compiler<'_> {
+    fn split_name(&self, word: &Word) {
+        if word.text.contains("@odata.") && !word.text.contains('[') {
+            self.warn(
+                "split-name",
+                format!("`{}` is a member of a member: the dot is not part of the name", word.text),
+                Some(format!("write `[\"{}\"]` for one name", word.text)),
+                word.mark,
+            );
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 //! changes, so in the engine the longest point above a place decides: the rank is the length of the path. Where
 //! there is no point above, nobody labelled the place, and it stays unknown. Where unknown places are shown, what a
 //! selector hides or masks by its path is a point too, also if only something below is labelled: the rest of what it
-//! names would otherwise pass as unknown.
+//! names would otherwise pass as unknown. Where two points of one length meet, `lines[*].price` and
+//! `lines[-1].price`, the one that picks fewer elements decides.
 
 use std::cmp::Reverse;
 
@@ -91,7 +92,8 @@ fn revealing(access: &Access) -> (u8, u8, u64) {
 }
 
 fn rank(path: &Path) -> u32 {
-    u32::try_from(path.steps().len()).unwrap_or(u32::MAX)
+    let narrow = path.steps().iter().filter(|step| step.is_narrow()).count();
+    u32::try_from(path.steps().len() << 8 | narrow).unwrap_or(u32::MAX)
 }
 
 impl Compiler<'_> {
@@ -108,7 +110,7 @@ impl Compiler<'_> {
         if let Some(label) = self.label_ids.get(&word.text) {
             return self.pick_label(word, table, *label);
         }
-        let path = self.field_path(word)?;
+        let path = self.field_place(word)?;
         if let Some((place, related)) = table.relations.iter().find(|(place, _)| place.is_prefix_of(&path)) {
             let related = self.tables.resources.get(*related).map_or("", |related| related.name.as_ref());
             self.documents.error_with_help(

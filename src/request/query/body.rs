@@ -136,7 +136,12 @@ fn leads(path: &Path, place: &[Step]) -> bool {
 fn refused(place: &[Step]) -> Refused {
     let names = place.iter().filter_map(|step| match step {
         Step::Name(name) => Some(name.as_ref()),
-        Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. } | Step::Descend => None,
+        Step::Elements
+        | Step::Any
+        | Step::Index(_)
+        | Step::Slice { .. }
+        | Step::Chosen(_)
+        | Step::Descend => None,
     });
     let names: Vec<_> = names.collect();
     Refused::Asked { part: shown(&if names.is_empty() { "$".to_owned() } else { names.join(".") }) }

@@ -78,6 +78,11 @@ impl<'p> Walk<'p> {
 fn leading(path: &Path) -> impl Iterator<Item = &str> {
     path.0.iter().filter(|step| !matches!(step, Step::Elements)).map_while(|step| match step {
         Step::Name(name) => Some(name.as_ref()),
-        Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. } | Step::Descend => None,
+        Step::Elements
+        | Step::Any
+        | Step::Index(_)
+        | Step::Slice { .. }
+        | Step::Chosen(_)
+        | Step::Descend => None,
     })
 }

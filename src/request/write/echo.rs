@@ -70,7 +70,12 @@ fn nested(name: &str, value: Tree) -> Tree {
     let path = Path::parse_field(name).unwrap_or_else(|_| Path::name(name));
     path.steps().iter().rev().fold(value, |tree, step| match step {
         Step::Name(name) => Tree::Object(vec![(name.clone(), tree)]),
-        Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. } | Step::Descend => tree,
+        Step::Elements
+        | Step::Any
+        | Step::Index(_)
+        | Step::Slice { .. }
+        | Step::Chosen(_)
+        | Step::Descend => tree,
     })
 }
 
@@ -100,7 +105,8 @@ fn at_path<'t>(tree: &'t Tree, path: &[Step], visit: &mut impl FnMut(&'t Tree)) 
                 at_path(value, rest, visit);
             }
         }
-        (Step::Elements | Step::Any, Tree::List(items)) => {
+        // Which element of a body a filter means is the caller's to say: all are looked at.
+        (Step::Elements | Step::Any | Step::Chosen(_), Tree::List(items)) => {
             for item in items {
                 at_path(item, rest, visit);
             }
@@ -132,7 +138,15 @@ fn at_path<'t>(tree: &'t Tree, path: &[Step], visit: &mut impl FnMut(&'t Tree)) 
                 Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => {}
             }
         }
-        (Step::Name(_) | Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. }, _) => {}
+        (
+            Step::Name(_)
+            | Step::Elements
+            | Step::Any
+            | Step::Index(_)
+            | Step::Slice { .. }
+            | Step::Chosen(_),
+            _,
+        ) => {}
     }
 }
 
@@ -150,7 +164,12 @@ pub(super) fn scalar(tree: &Tree) -> Option<Scalar<'_>> {
 pub(super) fn dotted(path: &Path) -> Box<str> {
     let names = path.0.iter().filter_map(|step| match step {
         Step::Name(name) => Some(name.as_ref()),
-        Step::Elements | Step::Any | Step::Index(_) | Step::Slice { .. } | Step::Descend => None,
+        Step::Elements
+        | Step::Any
+        | Step::Index(_)
+        | Step::Slice { .. }
+        | Step::Chosen(_)
+        | Step::Descend => None,
     });
     shown(&names.collect::<Vec<_>>().join("."))
 }

@@ -1,6 +1,7 @@
 //! A rewrite plan as automata: one [`Shape`] for each rule and one for the envelope, and [`Program`]s, the acts at
 //! each of their states for a set of applying grants, made when a record first needs them.
 
+mod elements;
 mod names;
 mod program;
 mod shape;
@@ -9,15 +10,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::condition::{Params, Predicate, Slot};
+use super::mask::Mask;
 use super::path::{Path, Step};
 use super::plan::{Columns, Format, RecordRule, Records, RewritePlan, RuleRef};
 
 #[cfg(any(test, fuzzing))]
+pub(crate) use elements::covers;
+#[cfg(any(test, fuzzing))]
 pub(crate) use names::fold;
 pub(crate) use program::{Act, Capture, Counted, Masks, NO_FIELD, Node, PASSING, Program};
 pub use shape::TooLarge;
-#[cfg(any(test, fuzzing))]
-pub(crate) use shape::covers;
 pub(crate) use shape::{FORBIDDEN, ROOT, Shape, StateId};
 
 use program::{Selectors, Source, layout_nodes, probe_nodes, record_nodes};
@@ -111,10 +113,13 @@ pub(crate) struct ProbedRule {
     pub(crate) conditions: Vec<(Arc<Predicate>, Vec<u32>)>,
     /// The condition of each grant; `None`: it always applies.
     pub(crate) grants: Vec<Option<usize>>,
+    /// The masks that depend on the record, with the probe's slots for their conditions.
+    pub(crate) masks: Vec<(Arc<Mask>, Vec<u32>)>,
 }
 
 impl ProbedRule {
-    /// The grants that apply to a record, whose values `slot` knows by the numbers of the probe's slots.
+    /// The grants that apply to a record, whose values `slot` knows by the numbers of the probe's slots; behind them,
+    /// see [`branches`], which masks it gets. Nothing if no grant applies.
     pub(crate) fn applying(&self, slot: impl Fn(u32) -> Slot, params: &Params) -> Vec<usize> {
         let met: Vec<bool> = self
             .conditions
@@ -126,7 +131,18 @@ impl ProbedRule {
             .collect();
         let applies =
             |when: &Option<usize>| when.is_none_or(|number| met.get(number).copied().unwrap_or(false));
-        self.grants.iter().enumerate().filter(|(_, when)| applies(when)).map(|(number, _)| number).collect()
+        let grants = self.grants.iter().enumerate().filter(|(_, when)| applies(when));
+        let mut applying: Vec<usize> = grants.map(|(number, _)| number).collect();
+        if applying.is_empty() {
+            return applying;
+        }
+        for (number, (mask, slots)) in self.masks.iter().enumerate() {
+            let Some(choice) = mask.choice() else { continue };
+            let slots: Vec<Slot> = slots.iter().map(|number| slot(*number)).collect();
+            let taken = choice.taken(choice.when.judge(&slots, params).ok());
+            applying.push(BRANCH + 2 * number + usize::from(Arc::ptr_eq(taken, &choice.then)));
+        }
+        applying
     }
 }
 
@@ -204,6 +220,16 @@ impl Compiled {
             .collect()
     }
 }
+
+/// What a record decided of the masks of its rule: the number of a mask, and whether it is the one for a condition that
+/// is met.
+pub(crate) fn branches(applying: &[usize]) -> impl Iterator<Item = (usize, bool)> {
+    let decided = applying.iter().filter_map(|number| number.checked_sub(BRANCH));
+    decided.map(|number| (number / 2, number % 2 == 1))
+}
+
+/// Numbers from here on are decisions about masks, two for each; below are grants.
+const BRANCH: usize = usize::MAX / 2;
 
 /// The state of each column, by its exact name: for what conditions read.
 pub(crate) fn columns_of(shape: &Shape, columns: &[Path]) -> Vec<StateId> {
@@ -314,7 +340,7 @@ impl Compiler<'_> {
             |rule: usize| self.plan.rules.get(rule).map(|rule| rule.grants.as_slice()).unwrap_or_default();
         match rule_ref {
             RuleRef::Fixed(rule) if grants(rule.0).is_empty() => Ok(Decide::Never),
-            RuleRef::Fixed(rule) if grants(rule.0).iter().all(|grant| grant.when.is_none()) => {
+            RuleRef::Fixed(rule) if self.plan.rules.get(rule.0).is_some_and(|rule| !rule.is_held()) => {
                 Ok(Decide::Always(rule.0))
             }
             RuleRef::Fixed(rule) => {
@@ -363,7 +389,13 @@ impl Compiler<'_> {
                 }))
             })
             .collect();
-        ProbedRule { rule, conditions, grants }
+        let masks = self.plan.rules.get(rule).map(RecordRule::masks_by_record).unwrap_or_default();
+        let masks = masks.into_iter().filter_map(|mask| {
+            let slots = mask.choice()?.when.slots().iter().map(&mut slot).collect();
+            Some((Arc::clone(mask), slots))
+        });
+        let masks = masks.collect();
+        ProbedRule { rule, conditions, grants, masks }
     }
 
     fn layout(

@@ -97,7 +97,7 @@ pub(crate) struct Program {
     pub(crate) nodes: Vec<Node>,
     /// The record's rule; `None` for the envelope and for probes.
     pub(crate) rule: Option<usize>,
-    /// The grants that apply, as numbers within the rule.
+    /// The grants that apply, as numbers within the rule, and what the record decided of its masks.
     pub(crate) grants: Vec<usize>,
     /// For positional rows: the state of every column.
     pub(crate) columns: Vec<StateId>,
@@ -135,7 +135,9 @@ impl Program {
             state = match step {
                 Step::Name(name) => self.member(state, name.as_bytes()),
                 Step::Index(index) => self.shape.element(state, *index),
-                Step::Elements | Step::Any | Step::Slice { .. } | Step::Descend => FORBIDDEN,
+                Step::Elements | Step::Any | Step::Slice { .. } | Step::Chosen(_) | Step::Descend => {
+                    FORBIDDEN
+                }
             };
         }
         state
@@ -224,6 +226,16 @@ pub(crate) struct Selectors {
     entries: Vec<(Owner, u32, Given)>,
     otherwise: Vec<Given>,
     guards: usize,
+    /// The masks that depend on the record: which one it is, not met and met.
+    choices: Vec<ByRecord>,
+}
+
+/// A mask that depends on the record, and what stands for it.
+#[derive(Clone, Debug)]
+struct ByRecord {
+    /// As it is numbered where the record has not been looked at: then it is the less revealing of the two.
+    unknown: Given,
+    taken: [Given; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +259,32 @@ impl Selectors {
             fields.iter().for_each(|selector| add(&mut all, Owner::Guard(guard), selector));
         }
         all.otherwise = rule.grants.iter().map(|grant| masks.given(&grant.otherwise)).collect();
+        for mask in rule.masks_by_record() {
+            let Some(choice) = mask.choice() else { continue };
+            let mut given = |mask: &Arc<Mask>| masks.given(&Access::Mask(Arc::clone(mask)));
+            let taken = [given(&choice.otherwise), given(&choice.then)];
+            all.choices.push(ByRecord { unknown: given(mask), taken });
+        }
+        all
+    }
+
+    /// The same with the masks that a record decides for.
+    fn taken(&self, branches: impl Iterator<Item = (usize, bool)>) -> Self {
+        let mut all = Self {
+            entries: self.entries.clone(),
+            otherwise: self.otherwise.clone(),
+            guards: self.guards,
+            choices: Vec::new(),
+        };
+        for (number, met) in branches {
+            let Some(ByRecord { unknown, taken: [other, then] }) = self.choices.get(number) else { continue };
+            let taken = if met { *then } else { *other };
+            let entries = all.entries.iter_mut().map(|(_, _, given)| given);
+            entries
+                .chain(&mut all.otherwise)
+                .filter(|given| *given == unknown)
+                .for_each(|given| *given = taken);
+        }
         all
     }
 
@@ -343,8 +381,9 @@ pub(crate) struct Source<'s> {
 
 /// The acts of a record's states for a set of grants.
 pub(crate) fn record_nodes(shape: &Shape, grants: &[usize], source: &Source<'_>) -> Vec<Node> {
+    let taken = source.selectors.taken(super::branches(grants));
     let given: Vec<Given> =
-        shape.states.iter().map(|s| source.selectors.given(grants, &s.matched, source.masks)).collect();
+        shape.states.iter().map(|s| taken.given(grants, &s.matched, source.masks)).collect();
     let facts = Facts::of(shape, &given, source.fields);
     let mut nodes = vec![FORBIDDEN_NODE];
     for (id, state) in (ROOT..).zip(shape.states.iter().skip(1)) {

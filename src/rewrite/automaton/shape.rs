@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::super::path::{Path, Step};
+use super::super::path::{Choice, Path, Step};
+use super::elements::{Elements, TooMany};
 use super::names::{Names, fold};
 
 /// Names a state.
@@ -20,8 +21,6 @@ pub(crate) const ROOT: StateId = 1;
 
 /// Most states of one automaton.
 const MAX_STATES: usize = 1 << 14;
-/// Most different indexes and slices that matter at one array.
-const MAX_INDEX_STEPS: usize = 6;
 
 /// What a path is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +79,8 @@ impl Kinds {
 #[derive(Debug)]
 pub(crate) struct Shape {
     pub(crate) states: Vec<State>,
+    /// By state: whether elements are chosen there or below; empty: nowhere.
+    choosing: Box<[bool]>,
 }
 
 /// One state.
@@ -113,16 +114,18 @@ impl State {
     }
 }
 
-#[derive(Debug)]
-enum Elements {
-    All(StateId),
-    ByIndex { steps: Box<[Step]>, states: Box<[StateId]> },
-}
-
 /// The paths are too many or too intricate for one automaton.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the paths of one rule need more than {MAX_STATES} states or {MAX_INDEX_STEPS} indexes at one array")]
+#[error(
+    "the paths of one rule need more than {MAX_STATES} states, or tell too many groups of elements of one array apart"
+)]
 pub struct TooLarge;
+
+impl From<TooMany> for TooLarge {
+    fn from(_: TooMany) -> Self {
+        Self
+    }
+}
 
 impl Shape {
     /// Compiles patterns.
@@ -134,17 +137,24 @@ impl Shape {
         self.states.get(id as usize)
     }
 
-    /// The state of the element with this index.
+    /// The state of the element with this index. Where elements are chosen, [`Shape::chosen`] knows it.
     pub(crate) fn element(&self, id: StateId, index: u64) -> StateId {
-        match self.state(id).map(|state| &state.elements) {
-            Some(Elements::All(state)) => *state,
-            Some(Elements::ByIndex { steps, states }) => {
-                let bits =
-                    steps.iter().enumerate().map(|(bit, step)| usize::from(covers(step, index)) << bit);
-                states.get(bits.sum::<usize>()).copied().unwrap_or(FORBIDDEN)
-            }
-            None => FORBIDDEN,
-        }
+        self.state(id).map_or(FORBIDDEN, |state| state.elements.at(index, None))
+    }
+
+    /// The state of an element, of which it is known which choices of [`Shape::choices`] take it: a bit each.
+    pub(crate) fn chosen(&self, id: StateId, index: u64, choices: u64) -> StateId {
+        self.state(id).map_or(FORBIDDEN, |state| state.elements.at(index, Some(choices)))
+    }
+
+    /// What chooses among the elements of an array.
+    pub(crate) fn choices(&self, id: StateId) -> impl Iterator<Item = &Choice> {
+        self.state(id).into_iter().flat_map(|state| state.elements.choices())
+    }
+
+    /// Whether elements are chosen at a state or below it.
+    pub(crate) fn is_choosing(&self, id: StateId) -> bool {
+        self.choosing.get(id as usize).copied().unwrap_or(false)
     }
 
     /// The state of a decoded name, exactly.
@@ -161,33 +171,37 @@ impl Shape {
         path.steps().iter().try_fold(id, |state, step| match step {
             Step::Name(name) => Some(self.member(state, name.as_bytes())),
             Step::Index(index) => Some(self.element(state, *index)),
-            Step::Elements | Step::Any | Step::Slice { .. } | Step::Descend => None,
+            Step::Elements | Step::Any | Step::Slice { .. } | Step::Chosen(_) | Step::Descend => None,
         })
     }
 
     /// Where one step from a state can lead.
     pub(crate) fn successors(&self, id: StateId) -> impl Iterator<Item = StateId> {
         self.state(id).into_iter().flat_map(|state| {
-            let elements: &[StateId] = match &state.elements {
-                Elements::All(state) => std::slice::from_ref(state),
-                Elements::ByIndex { states, .. } => states,
-            };
-            state.names.iter().map(|(_, to)| to).chain([state.other]).chain(elements.iter().copied())
+            state.names.iter().map(|(_, to)| to).chain([state.other]).chain(state.elements.states())
         })
     }
-}
 
-/// Whether an index or slice step covers an index.
-pub(crate) fn covers(step: &Step, index: u64) -> bool {
-    match step {
-        Step::Index(at) => *at == index,
-        Step::Slice { start, end, step } => {
-            index >= *start
-                && end.is_none_or(|end| index < end)
-                && (index - start).is_multiple_of((*step).max(1))
+    /// Finds out where elements are chosen.
+    fn choosing(mut self) -> Self {
+        let here = |state: &State| state.elements.choices().next().is_some();
+        if !self.states.iter().any(here) {
+            return self;
         }
-        Step::Elements | Step::Any => true,
-        Step::Name(_) | Step::Descend => false,
+        let mut choosing: Vec<bool> = self.states.iter().map(here).collect();
+        loop {
+            let leads = |id: usize| {
+                let id = StateId::try_from(id).unwrap_or(FORBIDDEN);
+                self.successors(id).any(|to| choosing.get(to as usize).copied().unwrap_or(false))
+            };
+            let next: Vec<bool> =
+                choosing.iter().enumerate().map(|(id, known)| *known || leads(id)).collect();
+            if next == choosing {
+                self.choosing = choosing.into();
+                return self;
+            }
+            choosing = next;
+        }
     }
 }
 
@@ -224,7 +238,7 @@ impl Builder<'_> {
             names: Names::default(),
             other: FORBIDDEN,
             folded: HashMap::new(),
-            elements: Elements::All(FORBIDDEN),
+            elements: Elements::all(FORBIDDEN),
             matched: [].into(),
             marks: [].into(),
             kinds: Kinds::default(),
@@ -241,7 +255,7 @@ impl Builder<'_> {
             let place = self.places.get(states.len() - 1).cloned().unwrap_or_default();
             states.push(self.state(&key, place)?);
         }
-        Ok(Shape { states })
+        Ok(Shape { states, choosing: [].into() }.choosing())
     }
 
     /// Puts a pattern's position into a key, with everything `..` lets it reach.
@@ -297,8 +311,13 @@ impl Builder<'_> {
                 (Step::Any, _) => true,
                 (Step::Name(name), Move::Member(Some(member))) => name.as_ref() == *member,
                 (Step::Elements, Move::Element(_)) => true,
-                (Step::Index(_) | Step::Slice { .. }, Move::Element(covered)) => covered(step),
-                (Step::Name(_) | Step::Elements | Step::Index(_) | Step::Slice { .. }, _) => false,
+                (Step::Index(_) | Step::Slice { .. } | Step::Chosen(_), Move::Element(covered)) => {
+                    covered(step)
+                }
+                (
+                    Step::Name(_) | Step::Elements | Step::Index(_) | Step::Slice { .. } | Step::Chosen(_),
+                    _,
+                ) => false,
             };
             if taken {
                 self.enter(&mut key, item.pattern, item.at + 1);
@@ -320,7 +339,7 @@ impl Builder<'_> {
                     kinds.object |= declares;
                 }
                 Step::Elements => kinds.array |= declares,
-                Step::Index(_) | Step::Slice { .. } => {
+                Step::Index(_) | Step::Slice { .. } | Step::Chosen(_) => {
                     if !indexed.contains(step) {
                         indexed.push(step.clone());
                     }
@@ -363,18 +382,6 @@ impl Builder<'_> {
     }
 
     fn elements(&mut self, key: &Key, steps: Vec<Step>, place: &Path) -> Result<Elements, TooLarge> {
-        if steps.is_empty() {
-            return Ok(Elements::All(self.go(key, &Move::Element(&|_| false), place.clone())?));
-        }
-        if steps.len() > MAX_INDEX_STEPS {
-            return Err(TooLarge);
-        }
-        let mut states = Vec::new();
-        for bits in 0..1usize << steps.len() {
-            let covered =
-                |step: &Step| steps.iter().position(|s| s == step).is_some_and(|i| bits >> i & 1 == 1);
-            states.push(self.go(key, &Move::Element(&covered), place.clone())?);
-        }
-        Ok(Elements::ByIndex { steps: steps.into(), states: states.into() })
+        Elements::compile(steps, |covered| self.go(key, &Move::Element(covered), place.clone()))
     }
 }

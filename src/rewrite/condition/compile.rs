@@ -10,6 +10,7 @@ use super::calculate::Calculation;
 use super::evaluate::{Comparison, Node};
 use super::functions;
 use super::kind::Kind;
+use super::macros::Macro;
 use super::params::{Param, ParamRoot, ParamTable};
 use super::parse::{
     self, CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, error, operators,
@@ -398,20 +399,12 @@ impl Compiler<'_> {
         Ok(Part { node, kind: Kind::Bool })
     }
 
-    /// `exists` and `all`, recognised by what the parser expands them to.
+    /// A macro over a list, recognised by what the parser expands it to.
     fn each(&mut self, comprehension: &ComprehensionExpr, id: u64) -> Compiled {
         let name = &comprehension.iter_var;
-        let (every, body) = match (&comprehension.accu_init.expr, &comprehension.loop_step.expr) {
-            (Expr::Literal(LiteralValue::Boolean(every)), Expr::Call(CallExpr { args, .. })) => {
-                match args.as_slice() {
-                    [_, body] => (*every.inner(), body),
-                    _ => return self.refuse(id, "macro is not supported", None),
-                }
-            }
-            _ => {
-                let help = "there are `exists(x, …)` and `all(x, …)`";
-                return self.refuse(id, "macro is not supported", Some(help.into()));
-            }
+        let Some(expanded) = Macro::of(comprehension) else {
+            let help = "there are `exists`, `all`, `exists_one`, `filter` and `map`";
+            return self.refuse(id, "macro is not supported", Some(help.into()));
         };
         if ROOTS.contains(&name.as_str()) {
             let message = format!("the variable of a macro cannot be named `{name}`");
@@ -424,11 +417,21 @@ impl Compiler<'_> {
             comprehension.iter_range.id,
             "macros go over lists and objects",
         )?;
+        let range = Box::new(range.node);
         self.locals.push(name.clone());
-        let body = self.truth(body)?;
+        let node = match expanded {
+            Macro::Each(every, body) => Node::Each { every, range, body: Box::new(self.truth(body)?.node) },
+            Macro::One(body) => Node::One { range, body: Box::new(self.truth(body)?.node) },
+            Macro::Collect(body, made) => {
+                let body = body.map(|body| self.truth(body)).transpose()?;
+                let is_itself = matches!(&made.expr, Expr::Ident(ident) if ident == name);
+                let made = if is_itself { None } else { Some(Box::new(self.part(made)?.node)) };
+                Node::Collect { range, body: body.map(|body| Box::new(body.node)), made }
+            }
+        };
         self.locals.pop();
-        let node = Node::Each { every, range: Box::new(range.node), body: Box::new(body.node) };
-        Ok(Part { node, kind: Kind::Bool })
+        let kind = if matches!(node, Node::Collect { .. }) { Kind::List } else { Kind::Bool };
+        Ok(Part { node, kind })
     }
 
     // === types ===
@@ -494,7 +497,7 @@ impl Node {
             }
             Self::In(parts) | Self::Test(_, parts) => parts.iter().all(constant),
             // The body of a macro is not looked into: it may read its variable only, and still is no constant.
-            Self::Each { .. } => false,
+            Self::Each { .. } | Self::One { .. } | Self::Collect { .. } => false,
             Self::Member(part, _) | Self::HasMember(part, _) | Self::InTexts(part, _) => constant(part),
             Self::Not(part) | Self::Negate(part) | Self::Convert(_, part) => constant(part),
             Self::Matches(part, _) | Self::IpIn(part, _) | Self::Part(_, _, part) => constant(part),

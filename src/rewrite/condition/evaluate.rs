@@ -77,6 +77,17 @@ pub(super) enum Node {
         range: Box<Node>,
         body: Box<Node>,
     },
+    /// `exists_one`.
+    One {
+        range: Box<Node>,
+        body: Box<Node>,
+    },
+    /// `map` and `filter`: the elements that meet `body`, each as `made` of it, or as it is.
+    Collect {
+        range: Box<Node>,
+        body: Option<Box<Node>>,
+        made: Option<Box<Node>>,
+    },
     Test(TextTest, Box<[Node; 2]>),
     Matches(Box<Node>, regex::Regex),
     IpIn(Box<Node>, Box<[IpNet]>),
@@ -161,6 +172,14 @@ impl AsRef<Value> for Out<'_> {
 }
 
 impl Out<'_> {
+    /// The memory of a text that was made here.
+    fn own_bytes(&self) -> usize {
+        match self {
+            Self::Own(Value::Text(text)) => text.len(),
+            Self::Own(_) | Self::Ref(_) => 0,
+        }
+    }
+
     fn into_value(self) -> Value {
         match self {
             Self::Ref(value) => value.clone(),
@@ -221,6 +240,7 @@ impl Node {
                 _ => Err(Fault::Type),
             },
             Self::Each { every, range, body } => each(*every, range, body, env, scope),
+            Self::One { range, body } => one(range, body, env, scope),
             Self::Test(test, sides) => {
                 let (a, b) = both(sides, env, scope)?;
                 let (text, part) = (as_text(a.as_ref())?, as_text(b.as_ref())?);
@@ -277,6 +297,9 @@ impl Node {
             Self::List(parts) => {
                 let elements = parts.iter().map(|part| part.value(env, scope).map(Out::into_value));
                 Out::Own(Value::List(elements.collect::<Result<_, _>>()?))
+            }
+            Self::Collect { range, body, made } => {
+                Out::Own(collect(range, body.as_deref(), made.as_deref(), env, scope)?)
             }
             Self::If(parts) => {
                 let [when, then, otherwise] = &**parts;
@@ -354,6 +377,58 @@ fn each(
         }
         _ => Err(Fault::Type),
     }
+}
+
+/// Calls for every element of a list, every name of an object. Unlike `exists` and `all`, the other macros absorb no
+/// error.
+fn over(
+    range: &Node,
+    env: &Env<'_>,
+    scope: Option<&Scope<'_>>,
+    mut visit: impl FnMut(&Value, &Scope<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let range = range.value(env, scope)?;
+    let mut visit = |value: &Value| {
+        env.spend(1)?;
+        visit(value, &Scope { value, outer: scope })
+    };
+    match range.as_ref() {
+        Value::List(elements) => elements.iter().try_for_each(&mut visit),
+        Value::Map(members) => members.iter().try_for_each(|(name, _)| visit(&Value::Text(Arc::clone(name)))),
+        _ => Err(Fault::Type),
+    }
+}
+
+fn one(range: &Node, body: &Node, env: &Env<'_>, scope: Option<&Scope<'_>>) -> Result<bool, Fault> {
+    let mut met = 0usize;
+    over(range, env, scope, |_, scope| {
+        met += usize::from(body.test(env, Some(scope))?);
+        Ok(())
+    })?;
+    Ok(met == 1)
+}
+
+fn collect(
+    range: &Node,
+    body: Option<&Node>,
+    made: Option<&Node>,
+    env: &Env<'_>,
+    scope: Option<&Scope<'_>>,
+) -> Result<Value, Fault> {
+    let mut all = Vec::new();
+    over(range, env, scope, |value, scope| {
+        if body.map_or(Ok(true), |body| body.test(env, Some(scope)))? {
+            let element = match made {
+                Some(made) => made.value(env, Some(scope))?,
+                None => Out::Ref(value),
+            };
+            // What is kept costs memory as well as time.
+            env.spend(STEPS_PER_ELEMENT + element.own_bytes() / BYTES_PER_STEP)?;
+            all.push(element.into_value());
+        }
+        Ok(())
+    })?;
+    Ok(Value::List(all.into()))
 }
 
 /// `in`: true if an element is equal; else an error if one could not be compared.
@@ -467,3 +542,7 @@ impl TextTest {
 
 /// What one evaluation may cost: a step is an element of a list tried, or some 64 bytes of text searched.
 const MAX_STEPS: u32 = 1 << 20;
+/// What an element that `map` or `filter` keeps counts for: all that one evaluation keeps stays within a few megabytes.
+const STEPS_PER_ELEMENT: usize = 16;
+/// Bytes of a text in such an element that count as much as a step.
+const BYTES_PER_STEP: usize = 8;

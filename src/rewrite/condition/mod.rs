@@ -14,7 +14,8 @@
 //! * Literals: texts, whole numbers, doubles, `true`, `false`, `null`, lists.
 //! * `&& || ! ?:`, `== != < <= > >=`, `in` (lists, members of an object, members of the record), `+ - * / %`.
 //! * `has(record.a.b)`, which as in CEL is an error where `a` is missing (so `a` as a whole must be readable);
-//!   `list.exists(x, …)`, `list.all(x, …)`.
+//!   `list.exists(x, …)`, `list.all(x, …)`, `list.exists_one(x, …)`, `list.filter(x, …)`, `list.map(x, …)`,
+//!   `list.map(x, …, …)`.
 //! * `size`, `startsWith`, `endsWith`, `contains`, `lowerAscii`, `upperAscii`, `matches` (linear, RE2 syntax, the
 //!   pattern a constant), `int`, `double`, `string`, `timestamp`, `duration`, the `get…` parts of times and
 //!   durations, and Fieldgate's own `ip_in(text, "10.0.0.0/8", …)`.
@@ -26,7 +27,8 @@
 //! * Numbers compare by value, exactly for 64-bit whole numbers. Whole and other numbers may be mixed in arithmetic,
 //!   because JSON does not tell `10` from `10.0`; overflow, division by zero and infinities are errors.
 //! * Whole numbers beyond 64 bits are read as doubles; where two such are equal as doubles, comparing them is an error.
-//! * One evaluation may take a bounded number of steps (nested `exists` over long lists); beyond it is not met.
+//! * One evaluation may take a bounded number of steps (nested `exists` over long lists), of which elements that `map`
+//!   and `filter` keep count sixteen; beyond it is not met.
 
 mod calculate;
 mod compile;
@@ -34,6 +36,7 @@ mod evaluate;
 mod functions;
 mod json;
 mod kind;
+mod macros;
 mod params;
 mod parse;
 mod possible;

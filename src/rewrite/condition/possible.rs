@@ -71,7 +71,13 @@ fn is_known(node: &Node, known: &Params) -> bool {
         | Node::Calculate(_, parts)
         | Node::In(parts)
         | Node::Test(_, parts) => all(&parts[..]),
-        Node::Each { range, body, .. } => is_known(range, known) && is_known(body, known),
+        Node::Each { range, body, .. } | Node::One { range, body } => {
+            is_known(range, known) && is_known(body, known)
+        }
+        Node::Collect { range, body, made } => {
+            let parts = [body, made].into_iter().flatten();
+            is_known(range, known) && parts.into_iter().all(|part| is_known(part, known))
+        }
         _ => false,
     }
 }

@@ -344,7 +344,7 @@ const REFUSALS: &[(&str, usize, &str, &str)] = &[
         "`startsWith` is not called like this",
         "write `text.startsWith(\"…\")`",
     ),
-    ("record.x.map(y, y)", 12, "macro is not supported", "there are `exists(x, …)` and `all(x, …)`"),
+    ("record.x.map(record, 1)", 12, "the variable of a macro cannot be named `record`", ""),
     ("record.x.matches(record.y)", 23, "the pattern must be a text written here", ""),
     ("record.x.matches('(a')", 17, "the pattern cannot be read: unclosed group", ""),
     (
@@ -421,8 +421,9 @@ fn refuses_what_it_does_not_know() {
         "record[?'x'] == 1",
         "type(record.x) == int",
         "dyn(record.x) == 1",
-        "record.x.filter(y, true) == []",
-        "record.x.exists_one(y, true)",
+        "record.x.filter(y, 1) == []",
+        "record.x.map(y, z) == []",
+        "record.x.exists_one(y)",
         "bytes('a') == record.x",
         "record.x.replace('a', 'b') == 'c'",
         "record.x.exists(y, z)",
@@ -506,6 +507,52 @@ fn an_evaluation_that_takes_too_long_is_not_met() {
     let long = Slot::Found(Value::List((0..20_000).map(Value::Int).collect()));
     let (predicate, _) = compile("record.l.exists(a, record.l.exists(b, a + b < 0)) || true");
     assert_eq!(predicate.judge(&[long], &Params::default()), Err(Fault::Exhausted));
+}
+
+#[test]
+fn lists_are_filtered_mapped_and_counted() {
+    let record = json!({
+        "tags": ["vip", "east"], "owners": ["u7", "u8"], "o": { "k": 1, "l": 2 },
+        "lines": [{ "n": 5, "who": "u7" }, { "n": 50, "who": "u8" }, { "n": 500 }],
+    });
+    let yes = |source: &str| assert!(met(source, record.clone()), "{source}");
+    yes("record.lines.exists_one(l, l.n > 100) && !record.lines.exists_one(l, l.n > 10)");
+    yes("size(record.lines.filter(l, l.n >= 50)) == 2 && record.lines.filter(l, l.n > 1000) == []");
+    yes("record.lines.filter(l, l.n < 10)[0].who == 'u7'");
+    yes("principal.id in record.lines.filter(l, has(l.who)).map(l, l.who)");
+    yes("record.lines.map(l, l.n < 100, l.n * 2) == [10, 100]");
+    yes("'k' in record.o.map(k, k) && record.o.filter(k, k != 'l') == ['k']");
+    yes(
+        "record.owners.map(o, record.lines.filter(l, has(l.who) && l.who == o)).all(found, size(found) == 1)",
+    );
+    yes("record.tags.map(t, record.owners.map(o, t + o))[1][0] == 'eastu7'");
+    // Unlike in `exists` and `all`, an element that errs makes the whole err.
+    for source in [
+        "'u7' in record.lines.map(l, l.who)",
+        "size(record.lines.filter(l, l.who == 'u7')) == 1",
+        "record.lines.exists_one(l, l.who == 'u7')",
+    ] {
+        assert_eq!(judge(source, &record), Err(Fault::Missing), "{source}");
+    }
+    assert_eq!(judge("size(record.tags[0].map(c, c)) > 0", &record), Err(Fault::Type));
+    assert!(refused("record.tags.map(t, t) == 'a'").message.contains("cannot be compared"));
+    assert!(refused("record.tags.filter(t, 1) == []").message.contains("true or false is needed"));
+    assert!(
+        refused("record.tags.filter(t, true)").message.contains("gives true or false, this gives a list")
+    );
+}
+
+/// What is kept counts: neither many elements nor long texts are piled up.
+#[test]
+fn what_macros_keep_is_bounded() {
+    let numbers = |count| Slot::Found(Value::List((0..count).map(Value::Int).collect()));
+    let judged = |source: &str, slot: Slot| compile(source).0.judge(&[slot], &Params::default());
+    let pairs = "size(record.l.map(a, record.l.map(b, a + b))) > 0 || true";
+    assert_eq!(judged(pairs, numbers(100)), Ok(true));
+    assert_eq!(judged(pairs, numbers(300)), Err(Fault::Exhausted));
+    let text = Slot::Found(Value::List(vec![Value::text("x".repeat(60_000)); 400].into()));
+    assert_eq!(judged("size(record.l.map(t, t)) > 0 || true", text.clone()), Ok(true), "nothing is copied");
+    assert_eq!(judged("size(record.l.map(t, t + 'y')) > 0 || true", text), Err(Fault::Exhausted));
 }
 
 #[test]

@@ -102,6 +102,9 @@ impl Machine {
             trail: None,
         });
         if kind == Kind::Array {
+            if self.programs.last().is_some_and(|program| program.shape.is_choosing(state)) {
+                self.choices.open(self.frames.len(), self.base + self.pos as u64);
+            }
             self.child = self.element(0);
         }
     }
@@ -144,7 +147,10 @@ impl Machine {
             let column = usize::try_from(index).ok().and_then(|index| program.columns.get(index));
             return column.copied().unwrap_or(FORBIDDEN);
         }
-        program.shape.element(frame.state, index)
+        match program.shape.is_choosing(frame.state).then(|| self.choices.of(self.frames.len(), index)) {
+            Some(Some(choices)) => program.shape.chosen(frame.state, index, choices),
+            Some(None) | None => program.shape.element(frame.state, index),
+        }
     }
 
     /// A member name is complete; `raw` is its text without quotes.

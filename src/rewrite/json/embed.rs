@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::automaton::{FORBIDDEN, StateId};
 use super::super::output::Output;
 use super::super::path::Path;
+use super::choose::Seen;
 use super::machine::{Framing, Machine};
 use super::tally::Tally;
 use super::text::{decode_text, encode};
@@ -51,6 +52,13 @@ impl Machine {
         let (params, at) = (self.params.clone(), (Arc::clone(program), root));
         let mut machine = Self::at(plan, compiled, params, Framing::Document, tally, at);
         machine.embedded = true;
+        if root != FORBIDDEN {
+            // It has been read once, so it is well-formed.
+            let seen = Seen { program, value_bytes: self.plan.bounds.value_bytes };
+            let blanks = inner.len() - inner.trim_ascii_start().len();
+            let text = inner.as_bytes().get(blanks..).unwrap_or_default();
+            machine.choices.resolve(seen, root, text, blanks as u64);
+        }
         machine.depth_limit = self.depth_limit.saturating_sub(self.kinds.len() + 1);
         let mut out = Vec::new();
         let read = machine.push(inner.as_bytes(), &mut out).and_then(|()| machine.finish(&mut out));

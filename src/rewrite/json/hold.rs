@@ -10,6 +10,7 @@ use super::super::automaton::{
 use super::super::condition::Slot;
 use super::super::output::Output;
 use super::super::path::Path;
+use super::choose::Seen;
 use super::machine::{Flow, Kind, Machine, Role, Step};
 use super::text::decode_text;
 
@@ -252,6 +253,7 @@ impl Machine {
         }
         let record = if hold.split { &held } else { slice.get(hold.start..self.pos).unwrap_or_default() };
         self.forced = self.judged(&hold, record);
+        self.choose(&hold, record);
         let end = self.pos;
         match (self.forced.is_some(), hold.split) {
             (false, _) => {
@@ -300,6 +302,33 @@ impl Machine {
             }
         };
         program.map(|program| Forced::Record(program, hold.site))
+    }
+
+    /// Finds out what is chosen in a record that is going to be written.
+    fn choose(&mut self, hold: &Hold, record: &[u8]) {
+        let (program, pair) = match &self.forced {
+            Some(Forced::Record(program, _)) => (program, None),
+            Some(Forced::Pair(state, _)) => match self.programs.last() {
+                Some(program) => (program, Some(*state)),
+                None => return,
+            },
+            Some(Forced::Keep) | None => return,
+        };
+        let seen = Seen { program, value_bytes: self.plan.bounds.value_bytes };
+        match (pair, self.compiled.sites.get(hold.site as usize).map(|site| &site.decide)) {
+            (Some(state), Some(Decide::Pair(PairSite { value, .. }))) => {
+                self.choices.resolve_pair(seen, state, value, record, hold.offset);
+            }
+            _ if !program.shape.is_choosing(ROOT) => {}
+            _ => {
+                self.choices.forget_before(hold.offset);
+                if record.first() == Some(&b'[') {
+                    self.choices.resolve_row(seen, record, hold.offset);
+                } else {
+                    self.choices.resolve(seen, ROOT, record, hold.offset);
+                }
+            }
+        }
     }
 
     fn again(&mut self, from: usize) {

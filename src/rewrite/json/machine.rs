@@ -8,6 +8,7 @@ use super::super::automaton::{Compiled, FORBIDDEN, Node, Program, ROOT, StateId}
 use super::super::condition::Params;
 use super::super::output::Output;
 use super::super::plan::{Cut, CutReason, RewritePlan};
+use super::choose::Choices;
 use super::emit::Emit;
 use super::hold::{Forced, Hold};
 use super::index::Ahead;
@@ -136,6 +137,8 @@ pub(crate) struct Machine {
     /// The last hold, whose memory is used again.
     pub(crate) spare: Hold,
     pub(crate) verdicts: Verdicts,
+    /// What filters and the like choose in the records being written.
+    pub(crate) choices: Choices,
     /// Offset of the slice in the answer.
     pub(crate) base: u64,
     pub(crate) pos: usize,
@@ -211,6 +214,7 @@ impl Machine {
             forced: None,
             spare: Hold::default(),
             verdicts: Verdicts::default(),
+            choices: Choices::default(),
             base: 0,
             pos: 0,
             end: 0,

@@ -9,6 +9,7 @@
 //! memory: of a run of more than 1024 blanks between tokens of a container that is filtered, the first 1024 stay.
 
 mod ahead;
+mod choose;
 mod containers;
 mod drive;
 mod embed;

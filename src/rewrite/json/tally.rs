@@ -26,6 +26,8 @@ pub(crate) struct Tally {
     fields: Vec<u64>,
     /// By rule and grant: whether it applied to a released record.
     applied: Vec<Vec<bool>>,
+    /// Members that nobody declared and that have been noted, so that the same one costs nothing again.
+    noted: Vec<(Path, Option<Box<[u8]>>)>,
 }
 
 impl Tally {
@@ -33,6 +35,7 @@ impl Tally {
         Self {
             counts: Counts::default(),
             fields: vec![0; compiled.fields.len() * COUNTERS],
+            noted: Vec::new(),
             applied: plan.rules.iter().map(|rule| vec![false; rule.grants.len()]).collect(),
         }
     }
@@ -88,9 +91,11 @@ impl Tally {
 
     /// A member that nobody declared, by its decoded name below `place`.
     pub(crate) fn unknown(&mut self, place: &Path, name: Option<&[u8]>) {
-        if self.counts.unknown.len() >= MAX_UNKNOWN {
+        let same = |(known, of): &(Path, Option<Box<[u8]>>)| of.as_deref() == name && known == place;
+        if self.noted.len() >= MAX_UNKNOWN || self.noted.iter().any(same) {
             return;
         }
+        self.noted.push((place.clone(), name.map(Into::into)));
         let text = match name {
             Some(name) => place.dotted_below(&String::from_utf8_lossy(name)),
             None => place.to_string(),

@@ -117,6 +117,9 @@ fn method(spec: &MaskSpec, keys: &Keys, masks: &BTreeMap<Box<str>, Arc<Mask>>) -
         }
         MaskSpec::Email { keep_first } => Method::Email(Email::new(*keep_first)),
         MaskSpec::Keep { first, last, fill } => Method::Keep(Keep::new(*first, *last, *fill)),
+        MaskSpec::ByRecord { .. } => {
+            return Err(refusal("when", "a mask by record is made of two others".into(), None));
+        }
     })
 }
 
@@ -135,7 +138,8 @@ fn fits_inside_text(spec: &MaskSpec) -> bool {
         | MaskSpec::Bucket(_)
         | MaskSpec::Round(_)
         | MaskSpec::Date(_)
-        | MaskSpec::Detect { .. } => false,
+        | MaskSpec::Detect { .. }
+        | MaskSpec::ByRecord { .. } => false,
     }
 }
 

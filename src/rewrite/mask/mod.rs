@@ -9,6 +9,7 @@
 //! Nothing here looks at more than the one value; containers are the engine's business.
 
 mod build;
+mod choice;
 mod detect;
 mod digits;
 mod fpe;
@@ -31,6 +32,7 @@ use self::number::Buckets;
 use self::text::{Email, Keep};
 
 pub use build::{Keys, Masks};
+pub use choice::MaskChoice;
 pub use kinds::{Example, KINDS, Kind};
 pub use spec::{Constant, DateUnit, Detector, MaskError, MaskSpec};
 
@@ -105,6 +107,7 @@ enum Method {
     Detect(Detection),
     Email(Email),
     Keep(Keep),
+    ByRecord(MaskChoice),
 }
 
 impl Mask {
@@ -118,8 +121,11 @@ impl Mask {
         &self.spec
     }
 
-    /// How much it reveals.
+    /// How much it reveals; where that depends on the record, at most.
     pub fn strength(&self) -> Strength {
+        if let Some(choice) = self.choice() {
+            return choice.then.strength().max(choice.otherwise.strength());
+        }
         let within = match &self.method {
             Method::Detect(detection) => detection.revealed(),
             _ => self.spec.revealed(),
@@ -129,13 +135,15 @@ impl Mask {
 
     /// Whether it and `other` are equally strong without being the same: a policy cannot choose between them.
     pub fn ties_with(&self, other: &Mask) -> bool {
-        self.strength() == other.strength() && self.spec != other.spec
+        let tie = |a: &Mask, b: &Mask| a.strength() == b.strength() && a.spec != b.spec;
+        self.each().any(|mine| other.each().any(|theirs| tie(mine, theirs)))
     }
 
     /// What `value` becomes. Keeps the type: text masks act on texts, number masks on numbers, anything else
     /// becomes `null`.
     pub fn apply(&self, value: Scalar<'_>) -> Masked {
         match (&self.method, value) {
+            (Method::ByRecord(choice), value) => choice.stricter().apply(value),
             (Method::Email(_) | Method::Keep(_), Scalar::Text(_)) => {
                 let mut text = String::new();
                 self.write(value, &mut text);
@@ -198,6 +206,7 @@ impl Mask {
     pub fn unapply(&self, masked: Scalar<'_>) -> Option<String> {
         match (&self.method, masked) {
             (Method::Fpe(cipher), Scalar::Text(text)) => cipher.decrypt(text),
+            (Method::ByRecord(_), _) => self.each().find_map(|mask| mask.unapply(masked)),
             _ => None,
         }
     }
@@ -209,6 +218,7 @@ impl Mask {
     /// masked, the other way round would overwrite what the caller never saw.
     pub fn could_have_written(&self, value: Scalar<'_>) -> bool {
         match (&self.method, value) {
+            (Method::ByRecord(_), value) => self.each().any(|mask| mask.could_have_written(value)),
             (_, Scalar::Null) => true,
             (Method::Constant(constant), value) => constant.equals(value),
             (Method::Round(unit), Scalar::Number(number)) => number::is_multiple(number, *unit),
@@ -233,6 +243,7 @@ impl Mask {
             Method::Hash(hash) => hash.leaves_trace_in(text),
             Method::Pseudonym(pseudonym) => pseudonym.leaves_trace_in(text),
             Method::Keep(keep) => keep.leaves_trace_in(text),
+            Method::ByRecord(_) => self.each().any(|mask| mask.leaves_trace_in(text)),
             Method::Blank
             | Method::Constant(Constant::Number(_) | Constant::Bool(_))
             | Method::Fpe(_)

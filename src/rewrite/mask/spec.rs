@@ -70,6 +70,15 @@ pub enum MaskSpec {
         /// What stands for each of the others.
         fill: char,
     },
+    /// One mask or another, by what the record says.
+    ByRecord {
+        /// The condition.
+        when: Box<str>,
+        /// Where it is met.
+        then: Box<MaskSpec>,
+        /// Where it is not.
+        otherwise: Box<MaskSpec>,
+    },
 }
 
 /// A constant of a mask.
@@ -170,6 +179,7 @@ impl MaskSpec {
             Self::Detect { .. } => 9,
             Self::Email { .. } => 10,
             Self::Keep { .. } => 11,
+            Self::ByRecord { then, otherwise, .. } => then.kind_index().max(otherwise.kind_index()),
         }
     }
 
@@ -188,6 +198,7 @@ impl MaskSpec {
             Self::Detect { detectors, .. } => count(Detector::ALL.len().saturating_sub(detectors.len())),
             Self::Email { keep_first } => count(*keep_first),
             Self::Keep { first, last, .. } => count(first + last),
+            Self::ByRecord { then, otherwise, .. } => then.revealed().max(otherwise.revealed()),
         }
     }
 

@@ -184,6 +184,7 @@ const LOCAL: u8 = 1;
 const DOMAIN: u8 = 2;
 
 /// ASCII characters of addresses.
+#[expect(clippy::indexing_slicing, reason = "INVARIANT: below 128, and the compiler looks")]
 const ADDRESS_BYTES: [u8; 128] = {
     let mut classes = [0; 128];
     let mut byte = 0u8;

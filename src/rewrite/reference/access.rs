@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::super::automaton::fold;
 use super::super::mask::Mask;
@@ -41,7 +42,11 @@ pub(super) fn less_revealing<'m>(a: &'m Mask, b: &'m Mask) -> Given<'m> {
 }
 
 /// The winner of one list of selectors at a place.
-pub(super) fn winner<'r>(selectors: &'r [Selector], place: &[Loc]) -> Option<Given<'r>> {
+pub(super) fn winner<'r>(
+    selectors: &'r [Selector],
+    place: &[Loc],
+    given: impl Fn(&'r Access) -> Given<'r>,
+) -> Option<Given<'r>> {
     let over: Vec<&Selector> = selectors.iter().filter(|selector| is_over(&selector.path, place)).collect();
     let rank = over.iter().map(|selector| selector.rank).max()?;
     let best = over.iter().filter(|selector| selector.rank == rank).map(|selector| given(&selector.access));
@@ -56,6 +61,8 @@ pub(super) fn winner<'r>(selectors: &'r [Selector], place: &[Loc]) -> Option<Giv
 pub(super) struct Record<'r> {
     pub(super) rule: &'r RecordRule,
     pub(super) grants: Vec<usize>,
+    /// Of its masks that depend on the record: whether the condition is met, or nobody can say.
+    pub(super) met: Vec<Option<bool>>,
     pub(super) known: Rc<Uniform>,
 }
 
@@ -64,7 +71,24 @@ pub(super) type Uniform = RefCell<HashMap<Place, bool>>;
 
 impl<'r> Record<'r> {
     pub(super) fn guarded(&self, place: &[Loc]) -> bool {
-        self.rule.guards.iter().any(|guard| winner(guard, place) == Some(Given::Hide))
+        self.rule.guards.iter().any(|guard| winner(guard, place, given) == Some(Given::Hide))
+    }
+
+    /// What an access gives in this record.
+    fn given(&self, access: &'r Access) -> Given<'r> {
+        let by_record = match access {
+            Access::Mask(mask) => {
+                self.rule.masks_by_record().iter().position(|other| Arc::ptr_eq(other, mask))
+            }
+            Access::Hide | Access::Show => None,
+        };
+        match (access, by_record) {
+            (Access::Mask(mask), Some(number)) => {
+                let met = self.met.get(number).copied().flatten();
+                mask.choice().map_or(Given::Hide, |choice| Given::Mask(choice.taken(met)))
+            }
+            (access, _) => given(access),
+        }
     }
 
     pub(super) fn access(&self, place: &[Loc]) -> Given<'r> {
@@ -72,7 +96,8 @@ impl<'r> Record<'r> {
             return Given::Hide;
         }
         let grants = self.grants.iter().filter_map(|grant| self.rule.grants.get(*grant));
-        let each = grants.map(|grant| winner(&grant.fields, place).unwrap_or(given(&grant.otherwise)));
+        let of = |access| self.given(access);
+        let each = grants.map(|grant| winner(&grant.fields, place, of).unwrap_or(of(&grant.otherwise)));
         each.fold(Given::Hide, |a, b| match (a, b) {
             (Given::Show, _) | (_, Given::Show) => Given::Show,
             (Given::Mask(a), Given::Mask(b)) => less_revealing(a, b),
@@ -136,6 +161,7 @@ impl<'r> Record<'r> {
         }
         let indexed = steps.iter().any(|step| matches!(step, Step::Index(_) | Step::Slice { .. }));
         let mut locs: Vec<Loc> = (0..if indexed { 5 } else { 1 }).map(Loc::Index).collect();
+        locs = self.every_choice(place, locs);
         locs.push(Loc::Name("\u{1}".into()));
         for step in steps {
             if let Step::Name(name) = step

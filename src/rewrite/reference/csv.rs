@@ -15,6 +15,9 @@ struct Row {
     end: &'static str,
 }
 
+/// The rule of a row, its applying grants, and what it says of masks.
+type Applying = (usize, Vec<usize>, Vec<Option<bool>>);
+
 struct Cell {
     /// As it stands, with quotes.
     raw: String,
@@ -102,12 +105,12 @@ impl Judge<'_> {
             if row.cells.len() != columns.len() {
                 return None;
             }
-            let Some((rule, grants)) = self.row_grants(&columns, &row) else {
+            let Some((rule, grants, met)) = self.row_grants(&columns, &row) else {
                 self.withheld += 1;
                 continue;
             };
             self.released += 1;
-            out += &write(&row, &|number| match self.cell(rule, &grants, &columns[number]) {
+            out += &write(&row, &|number| match self.cell(rule, (&grants, &met), &columns[number]) {
                 Given::Show => None,
                 Given::Hide => Some(String::new()),
                 Given::Mask(mask) => Some(self.masked(csv, mask, &row.cells[number].text)),
@@ -130,12 +133,12 @@ impl Judge<'_> {
     fn is_gone(&self, column: &Path) -> bool {
         self.top_rules().into_iter().all(|rule| {
             let all: Vec<usize> = (0..self.rule(rule).map_or(0, |rule| rule.grants.len())).collect();
-            all.is_empty() || self.cell(rule, &all, column) == Given::Hide
+            all.is_empty() || self.cell(rule, (&all, &[]), column) == Given::Hide
         })
     }
 
     /// The rule and grants that apply to a row; `None`: it is not released.
-    fn row_grants(&self, columns: &[Path], row: &Row) -> Option<(usize, Vec<usize>)> {
+    fn row_grants(&self, columns: &[Path], row: &Row) -> Option<Applying> {
         let slot = |path: &Path| {
             let mut named = columns.iter().zip(&row.cells).filter(|(column, _)| *column == path);
             match (named.next(), named.next()) {
@@ -157,16 +160,18 @@ impl Judge<'_> {
             },
         };
         let grants = self.applying(self.rule(rule.0)?, slot);
-        (!grants.is_empty()).then_some((rule.0, grants))
+        let met = self.met(self.rule(rule.0)?, slot);
+        (!grants.is_empty()).then_some((rule.0, grants, met))
     }
 
     /// What a text in a column gives.
-    fn cell(&self, rule: usize, grants: &[usize], column: &Path) -> Given<'_> {
-        let Some(record) = self.judged(rule, grants.to_vec()) else { return Given::Hide };
+    fn cell(&self, rule: usize, of: (&[usize], &[Option<bool>]), column: &Path) -> Given<'_> {
+        let Some(record) = self.judged(rule, of.0.to_vec(), of.1.to_vec()) else { return Given::Hide };
         let mut place = Place::new();
         for (step, number) in column.steps().iter().zip(1..) {
             let there = match step {
                 Step::Name(name) => record.member(&place, name),
+                Step::Index(_) if !record.choices_at(&place).is_empty() => None,
                 Step::Index(index) => Some(below(&place, Loc::Index(*index))),
                 _ => None,
             };
@@ -179,7 +184,7 @@ impl Judge<'_> {
                 let rest = Path(column.steps().get(number..).unwrap_or_default().to_vec());
                 return match related {
                     RuleRef::Fixed(rule) if names && !rest.is_root() && !record.guarded(&place) => {
-                        self.cell(rule.0, &self.unconditional(*rule), &rest)
+                        self.cell(rule.0, (&self.unconditional(*rule), &[]), &rest)
                     }
                     RuleRef::Fixed(_) | RuleRef::ByType { .. } => Given::Hide,
                 };

@@ -133,11 +133,11 @@ impl Judge<'_> {
     ) -> Option<Option<Tree>> {
         let number = rule;
         let rule = self.rule(number)?;
-        if rule.grants.iter().any(|grant| grant.when.is_some()) && length > self.plan.bounds.record_bytes {
+        if rule.is_held() && length > self.plan.bounds.record_bytes {
             return None;
         }
         let limit = self.plan.bounds.value_bytes;
-        let grants = self.applying(rule, |path| {
+        let slot = |path: &Path| {
             let mut found = Slot::Missing;
             for (column, value) in columns.iter().zip(values) {
                 if let Some(rest) = path.steps().strip_prefix(column.steps()) {
@@ -145,14 +145,15 @@ impl Judge<'_> {
                 }
             }
             found
-        });
+        };
+        let (grants, met) = (self.applying(rule, slot), self.met(rule, slot));
         if grants.is_empty() {
             self.withheld += 1;
             return Some(None);
         }
         self.released += 1;
-        let record = self.judged(number, grants)?;
-        let all = self.judged(number, (0..rule.grants.len()).collect())?;
+        let record = self.judged(number, grants, met)?;
+        let all = self.judged(number, (0..rule.grants.len()).collect(), Vec::new())?;
         let mut kept = Vec::new();
         for (column, value) in columns.iter().zip(values) {
             let meant = |record: &Record<'_>| self.column(record, column);

@@ -2,6 +2,7 @@
 //! place judged by matching every path against it. Slow; the oracle of the tests and fuzz targets.
 
 mod access;
+mod choose;
 mod csv;
 mod envelope;
 mod lines;
@@ -26,7 +27,7 @@ pub(crate) fn leads(path: &Path, place: &[Step]) -> bool {
     let loc = |step: &Step| match step {
         Step::Name(name) => Some(place::Loc::Name(name.to_string())),
         Step::Index(index) => Some(place::Loc::Index(*index)),
-        Step::Elements | Step::Any | Step::Slice { .. } | Step::Descend => None,
+        Step::Elements | Step::Any | Step::Slice { .. } | Step::Chosen(_) | Step::Descend => None,
     };
     let place: Option<place::Place> = place.iter().map(loc).collect();
     place.is_some_and(|place| place::leads(path.steps(), &place))
@@ -76,7 +77,7 @@ pub(crate) fn compact(text: &str) -> Option<String> {
     reader.whole().map(|tree| tree.print())
 }
 
-type Uniformity = HashMap<(usize, Vec<usize>), Rc<Uniform>>;
+type Uniformity = HashMap<(usize, Vec<usize>, Vec<Option<bool>>), Rc<Uniform>>;
 
 struct Judge<'j> {
     plan: &'j RewritePlan,

@@ -1,13 +1,15 @@
 //! Concrete places, and which paths lead to them.
 
 use super::super::automaton::covers;
-use super::super::path::{Path, Step};
+use super::super::path::{Choice, Path, Step};
 
 /// One step of a concrete place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Loc {
     Name(String),
     Index(u64),
+    /// An element, where elements are chosen, and what takes it.
+    Chosen(u64, Vec<Choice>),
 }
 
 pub(super) type Place = Vec<Loc>;
@@ -31,7 +33,8 @@ pub(super) fn takes(step: &Step, loc: &Loc) -> bool {
     match (step, loc) {
         (Step::Name(name), Loc::Name(member)) => name.as_ref() == member,
         (Step::Any, Loc::Name(_)) => true,
-        (step, Loc::Index(index)) => covers(step, *index),
+        (Step::Chosen(choice), Loc::Chosen(_, taken)) => taken.contains(choice),
+        (step, Loc::Index(index) | Loc::Chosen(index, _)) => covers(step, *index),
         (_, Loc::Name(_)) => false,
     }
 }

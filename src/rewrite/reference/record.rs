@@ -13,8 +13,7 @@ use super::tree::{Kind, Tree, emptied, parse_within, read};
 impl<'j> Judge<'j> {
     /// Outer `None`: cut. Inner `None`: not released.
     pub(super) fn record(&mut self, rule: &RuleRef, tree: &Tree) -> Option<Option<Tree>> {
-        let conditional =
-            |rule: usize| self.rule(rule).is_some_and(|r| r.grants.iter().any(|g| g.when.is_some()));
+        let conditional = |rule: usize| self.rule(rule).is_some_and(RecordRule::is_held);
         let any = |rule: usize| self.rule(rule).is_some_and(|rule| !rule.grants.is_empty());
         let held = match rule {
             RuleRef::Fixed(rule) => conditional(rule.0),
@@ -35,7 +34,8 @@ impl<'j> Judge<'j> {
         if grants.is_empty() {
             return Some(None);
         }
-        let record = self.judged(rule, grants)?;
+        let met = self.met(self.rule(rule)?, |path| read(tree, path.steps(), self.plan.bounds.value_bytes));
+        let record = self.judged(rule, grants, met)?;
         let kept = self.children(&record, tree, &Vec::new())?;
         Some(Some(kept.unwrap_or(Tree::made(emptied(&tree.kind)))))
     }
@@ -56,18 +56,38 @@ impl<'j> Judge<'j> {
             }
             place = match step {
                 Step::Name(name) => record.member(&place, name)?,
+                Step::Index(_) if !record.choices_at(&place).is_empty() => return None,
                 Step::Index(index) => below(&place, Loc::Index(*index)),
-                Step::Elements | Step::Any | Step::Slice { .. } | Step::Descend => return None,
+                Step::Elements | Step::Any | Step::Slice { .. } | Step::Chosen(_) | Step::Descend => {
+                    return None;
+                }
             };
         }
         Some(place)
     }
 
     /// A record under some grants of a rule.
-    pub(super) fn judged(&self, number: usize, grants: Vec<usize>) -> Option<Record<'j>> {
+    pub(super) fn judged(
+        &self,
+        number: usize,
+        grants: Vec<usize>,
+        met: Vec<Option<bool>>,
+    ) -> Option<Record<'j>> {
         let mut known = self.uniform.borrow_mut();
-        let known = Rc::clone(known.entry((number, grants.clone())).or_default());
-        Some(Record { rule: self.rule(number)?, grants, known })
+        let known = Rc::clone(known.entry((number, grants.clone(), met.clone())).or_default());
+        Some(Record { rule: self.rule(number)?, grants, met, known })
+    }
+
+    /// What a record says of the masks that depend on it.
+    pub(super) fn met(&self, rule: &RecordRule, slot: impl Fn(&Path) -> Slot) -> Vec<Option<bool>> {
+        let choices = rule.masks_by_record();
+        let conditions = choices.iter().filter_map(|mask| mask.choice()).map(|choice| &choice.when);
+        conditions
+            .map(|when| {
+                let slots: Vec<Slot> = when.slots().iter().map(&slot).collect();
+                when.judge(&slots, self.params).ok()
+            })
+            .collect()
     }
 
     fn type_of(&self, tree: &Tree, at: &Path) -> Option<String> {
@@ -144,8 +164,9 @@ impl<'j> Judge<'j> {
             Kind::Scalar => return Some(None),
             Kind::Array(items) => {
                 let mut kept = Vec::new();
-                for (item, index) in items.iter().zip(0..) {
-                    kept.extend(self.value(record, item, &below(place, Loc::Index(index)))?);
+                for (item, loc) in items.iter().zip(self.elements(record, items, place)) {
+                    let Some(loc) = loc else { continue };
+                    kept.extend(self.value(record, item, &below(place, loc))?);
                 }
                 Kind::Array(kept)
             }

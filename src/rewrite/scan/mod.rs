@@ -328,7 +328,8 @@ fn classify_marks_scalar(block: &[u8; 64], delimiter: u8) -> u64 {
     let (words, _) = block.as_chunks::<8>();
     words.iter().enumerate().fold(0, |marks, (number, word)| {
         let word = u64::from_le_bytes(*word);
-        marks | (equal(word, delimiter) | equal(word, b'"') | below_space(word)) << (number * 8)
+        let unmarked = differs(word, delimiter) & differs(word, b'"') & not_below_space(word);
+        marks | others(unmarked) << (number * 8)
     })
 }
 
@@ -341,34 +342,34 @@ fn classify_scalar(block: &[u8; 64]) -> Block {
         let word = u64::from_le_bytes(*word);
         let shift = number * 8;
         let folded = word | 0x2020_2020_2020_2020;
-        masks.quote |= equal(word, b'"') << shift;
-        masks.backslash |= equal(word, b'\\') << shift;
-        let brackets = equal(folded, b'{') | equal(folded, b'}');
-        masks.structural |= (brackets | equal(word, b':') | equal(word, b',')) << shift;
-        masks.control |= below_space(word) << shift;
+        masks.quote |= others(differs(word, b'"')) << shift;
+        masks.backslash |= others(differs(word, b'\\')) << shift;
+        let no_bracket = differs(folded, b'{') & differs(folded, b'}');
+        masks.structural |= others(no_bracket & differs(word, b':') & differs(word, b',')) << shift;
+        masks.control |= others(not_below_space(word)) << shift;
     }
     masks
 }
 
 const LOW_BITS: u64 = 0x7F7F_7F7F_7F7F_7F7F;
 
-/// One bit for each byte of the word that is `byte`.
+/// The high bit of each byte of the word that is not `byte`; the other bits mean nothing.
 #[inline(always)]
-fn equal(word: u64, byte: u8) -> u64 {
+fn differs(word: u64, byte: u8) -> u64 {
     let differs = word ^ (0x0101_0101_0101_0101 * u64::from(byte));
-    gather(!(((differs & LOW_BITS) + LOW_BITS) | differs | LOW_BITS))
+    ((differs & LOW_BITS) + LOW_BITS) | differs
 }
 
-/// One bit for each byte of the word that is below a space.
+/// The high bit of each byte of the word that is a space or more; the other bits mean nothing.
 #[inline(always)]
-fn below_space(word: u64) -> u64 {
-    gather(!(((word & LOW_BITS) + 0x6060_6060_6060_6060) | word | LOW_BITS))
+fn not_below_space(word: u64) -> u64 {
+    ((word & LOW_BITS) + 0x6060_6060_6060_6060) | word
 }
 
-/// The high bits of eight bytes, side by side.
+/// One bit for each byte whose high bit is not set, side by side.
 #[inline(always)]
-fn gather(high_bits: u64) -> u64 {
-    (high_bits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+fn others(high_bits: u64) -> u64 {
+    (!(high_bits | LOW_BITS) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 #[cfg(test)]

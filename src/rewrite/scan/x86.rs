@@ -141,6 +141,7 @@ fn join([low, high]: [Block; 2], shift: u32) -> Block {
 /// Appends the places of the set bits: sixteen without a branch, more where there are more.
 #[inline(always)]
 fn append_avx512(bits: u64, at: u32, places: &mut Places<'_>) {
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT: below 64, and the compiler looks")]
     const NUMBERS: [u8; 64] = {
         let mut numbers = [0; 64];
         let mut number = 0;

@@ -105,7 +105,18 @@ fn truth(dice: &mut Dice<'_>, deeper: usize) -> String {
         };
     }
     let (a, b) = (dice.pick(&TEXTS), dice.pick(&TEXTS));
-    match dice.below(10) {
+    match dice.below(16) {
+        10 => format!("record.l.exists_one(x, x == {a})"),
+        11 => format!(
+            "size(record.l.filter(x, x {} {a})) {} {}",
+            dice.pick(&ORDERS),
+            dice.pick(&ORDERS),
+            dice.below(3)
+        ),
+        12 => format!("{a} in record.l.map(x, x + {b})"),
+        13 => format!("record.l.map(x, x != {a}, size(x)).exists(n, n > {})", dice.below(3)),
+        14 => format!("record.l.filter(x, record.l.exists_one(y, y == x)).all(x, x != {a})"),
+        15 => format!("size(record.l.map(x, record.l.map(y, y + x).filter(z, z == {a}))) == size(record.l)"),
         0 => format!("{} {} {}", dice.pick(&NUMBERS), dice.pick(&ORDERS), dice.pick(&NUMBERS)),
         1 => format!("{a} {} {b}", dice.pick(&ORDERS)),
         2 => format!("{a} in ['x', {b}]"),

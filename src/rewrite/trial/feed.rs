@@ -11,7 +11,7 @@ pub(crate) fn path(text: &str) -> Path {
     } else if text.is_empty() {
         Path::default()
     } else {
-        Path::parse_field(text).expect(text)
+        Path::parse_place(text).expect(text)
     }
 }
 

@@ -24,6 +24,14 @@ const PATHS: &[&str] = &[
     "list[*].b.c",
     "list[0]",
     "list[1:3].b",
+    "list[-1]",
+    "list[?@.k == 1].a",
+    "list[?@.a].b",
+    "list[?@ > \"v5\"]",
+    "list[-2:].a",
+    "kids[?@.a == @.b || !@.k].a",
+    "e.list[-1]",
+    "$..d[-1]",
     "a.*",
     "*",
     "$..c",
@@ -53,15 +61,20 @@ const CONDITIONS: &[&str] = &[
     "record.a == \"x\" || record.id != \"u1\"",
 ];
 
-fn masks() -> Vec<Arc<Mask>> {
+fn masks(dice: &mut Dice<'_>, params: &mut ParamTable) -> Vec<Arc<Mask>> {
     let keep = |first, last| MaskSpec::Keep { first, last, fill: '*' };
     let specs = [("keep", keep(1, 1)), ("keep2", keep(2, 1)), ("round", MaskSpec::Round(10))];
     let masks =
         Masks::build(specs.iter().map(|(name, spec)| (*name, spec)), &Keys::default()).expect("masks");
-    ["keep", "keep2", "round", "stars", "blank"]
-        .iter()
-        .map(|name| Arc::clone(masks.get(name).expect("mask")))
-        .collect()
+    let named = |name: &str| Arc::clone(masks.get(name).expect("mask"));
+    let mut all: Vec<Arc<Mask>> = ["keep", "keep2", "round", "stars", "blank"].map(named).into();
+    if dice.one_in(3) {
+        let when = Arc::new(Predicate::compile(dice.pick(CONDITIONS), params).expect("condition"));
+        let (then, otherwise) = (named(dice.pick(&["keep", "stars"])), named(dice.pick(&["keep2", "blank"])));
+        let mask = Mask::by_record("by_record", when, then, otherwise).expect("of two plain ones");
+        all.push(Arc::new(mask));
+    }
+    all
 }
 
 fn access(dice: &mut Dice<'_>, masks: &[Arc<Mask>]) -> Access {
@@ -85,7 +98,7 @@ fn selectors(dice: &mut Dice<'_>, masks: &[Arc<Mask>], most: usize) -> Vec<Selec
 }
 
 fn record_rule(dice: &mut Dice<'_>, number: usize, params: &mut ParamTable) -> RecordRule {
-    let masks = masks();
+    let masks = masks(dice, params);
     let grants = (0..dice.below(4))
         .map(|n| Grant {
             when: dice
