@@ -153,7 +153,7 @@ fn pre_read(permit: &Permit, before: Option<&[u8]>) -> Result<Option<Applied>, R
         return Err(Refusal::NotReleased);
     }
     let kept = screened.body.unwrap_or_default();
-    Applied::new(read, screened.counts.grants, &kept, None).map(Some).map_err(|_| Refusal::NotReleased)
+    Ok(Some(Applied::new(read, screened.counts.grants, &kept, None)))
 }
 
 /// What the rules in shadow would have made of a request.
@@ -179,7 +179,7 @@ pub fn screen(permit: &Permit, status: StatusCode, answer: &[u8]) -> Screened {
         return Screened { status, body: Some(answer.to_vec()), counts: Counts::default(), cut: None };
     }
     let errors = permit.route().errors.as_ref();
-    let told = errors.is_some_and(|shape| is_told(shape, answer));
+    let told = status.is_success() && errors.is_some_and(|shape| is_told(shape, answer));
     if !status.is_success() || told {
         // Errors of the upstream are replaced but for what is declared: their texts may hold values.
         let absent = permit.route().single && matches!(status.as_u16(), 403 | 404 | 410);

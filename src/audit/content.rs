@@ -9,7 +9,9 @@ use crate::policy::Foreseen;
 use crate::rewrite::FieldCount;
 
 use super::canonical::Object;
-use super::record::{Answer, Draft, Event, LIST_CAP, NAME_CAP, Outcome, PATH_CAP, REASON_CAP, URL_CAP, Who};
+use super::record::{
+    Answer, Draft, Event, LIST_CAP, NAME_CAP, Outcome, PATH_CAP, REASON_CAP, SHADOW_CAP, URL_CAP, Who,
+};
 
 /// A time as records write it: RFC 3339 in UTC, to the microsecond.
 pub(super) struct Time(pub(super) Timestamp);
@@ -108,10 +110,13 @@ impl Draft {
             answer.unknown.len(),
             answer.grants.len(),
         ];
-        let foreseen = self.foreseen.iter();
-        let foreseen = foreseen.map(|found| found.rules.len().max(found.difference.fields.len()));
+        let mut foreseen = self.foreseen.iter().flat_map(|found| {
+            let difference = &found.difference;
+            [found.rules.len(), difference.fields.len(), difference.records.len()]
+        });
         answer.more_keys
-            || lists.into_iter().chain(foreseen).any(|length| length > LIST_CAP)
+            || lists.into_iter().any(|length| length > LIST_CAP)
+            || foreseen.any(|length| length > SHADOW_CAP)
             || answer.fields.len() > LIST_CAP
                 && [|c: &FieldCount| c.hidden, |c: &FieldCount| c.masked, |c: &FieldCount| c.shown]
                     .into_iter()
@@ -158,10 +163,12 @@ fn shadow(found: &Foreseen, o: &mut Object<'_>) {
     let difference = &found.difference;
     o.text("effect", found.effect.name());
     o.flag("envelope", difference.envelope);
-    names(o, "fields", difference.fields.iter().map(ToString::to_string));
+    let names = |o: &mut Object<'_>, name, names: Vec<String>| o.cleaned(name, names, NAME_CAP, SHADOW_CAP);
+    names(o, "fields", difference.fields.iter().take(SHADOW_CAP).map(ToString::to_string).collect());
     maybe(o, "reason", found.reason.as_deref(), REASON_CAP);
-    names(o, "records", difference.records.iter().map(|(name, change)| format!("{name}: {}", change.name())));
-    names(o, "rules", &found.rules);
+    let records = difference.records.iter().take(SHADOW_CAP);
+    names(o, "records", records.map(|(name, change)| format!("{name}: {}", change.name())).collect());
+    names(o, "rules", found.rules.iter().take(SHADOW_CAP).map(ToString::to_string).collect());
     o.clean("version", &found.version, NAME_CAP);
 }
 

@@ -375,6 +375,8 @@ pub(super) const URL_CAP: usize = 256;
 pub(super) const REASON_CAP: usize = 512;
 /// Longest list of names.
 pub(super) const LIST_CAP: usize = 256;
+/// Longest list of what rules or a policy in shadow would have changed.
+pub(super) const SHADOW_CAP: usize = 64;
 /// How many record keys are kept; their number is kept in any case.
 pub const KEYS_CAP: usize = 100;
 /// As much of a record key as is kept before it is unescaped: an escape takes up to six characters.

@@ -15,7 +15,7 @@ use crate::identity::Presented;
 use crate::policy::{PreRead, Tree};
 use crate::rewrite::Records;
 
-use super::{BoxError, Conditions, RequestBounds};
+use super::{BoxError, Conditions, Refused, RequestBounds};
 
 /// A request that was judged and written again; only this module makes one. Its target holds path and query, the
 /// upstream adds its own origin.
@@ -76,29 +76,31 @@ impl UpstreamRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     grants: BTreeSet<Arc<str>>,
-    before: Option<Tree>,
+    /// An error says why it cannot be read in one way.
+    before: Option<Result<Tree, &'static str>>,
     tag: Option<HeaderValue>,
 }
 
 impl Applied {
     /// For `response::judge`, which reads the record. `released` is what the pre-read's plan let through, where that is
-    /// kept; an error says why it cannot be.
+    /// kept.
     pub(crate) fn new(
         read: &PreRead,
         grants: BTreeSet<Arc<str>>,
         released: &[u8],
         tag: Option<HeaderValue>,
-    ) -> Result<Self, &'static str> {
+    ) -> Self {
         if !read.keep {
-            return Ok(Self { grants, before: None, tag: None });
+            return Self { grants, before: None, tag: None };
         }
-        let answer = Tree::parse(released, RequestBounds::default().depth)?;
-        let record = match &read.plan.layout.records {
-            Records::One { at, .. } => answer.at(at),
-            Records::None | Records::Many { .. } | Records::Rows { .. } => None,
-        };
-        let before = record.filter(|record| matches!(record, Tree::Object(_))).ok_or("there is no record")?;
-        Ok(Self { grants, before: Some(before.clone()), tag: tag.filter(is_strong) })
+        let before = Tree::parse(released, RequestBounds::default().depth).and_then(|answer| {
+            let record = match &read.plan.layout.records {
+                Records::One { at, .. } => answer.at(at),
+                Records::None | Records::Many { .. } | Records::Rows { .. } => None,
+            };
+            record.cloned().ok_or("there is no record")
+        });
+        Self { grants, before: Some(before), tag: tag.filter(is_strong) }
     }
 
     /// Their names.
@@ -106,9 +108,14 @@ impl Applied {
         &self.grants
     }
 
-    /// The record as it is, where the write needs it.
-    pub(super) fn before(&self) -> Option<&Tree> {
-        self.before.as_ref()
+    /// The members of the record as it is.
+    pub(super) fn before(&self) -> Result<&[(Box<str>, Tree)], Refused> {
+        match &self.before {
+            Some(Ok(Tree::Object(members))) => Ok(members),
+            Some(Ok(_)) => Err(Refused::Before("it is no object")),
+            Some(Err(reason)) => Err(Refused::Before(reason)),
+            None => Err(Refused::NotJudged),
+        }
     }
 
     /// The entity tag of the record as it is.

@@ -55,6 +55,9 @@ pub enum Refused {
     /// The change would move the record out of reach of what lets it be made.
     #[error("no permission would apply to the record after the change")]
     Moves,
+    /// The record as it is cannot be read in one way, and the write depends on it.
+    #[error("the record before the write cannot be judged: {0}")]
+    Before(&'static str),
     /// The record to be changed was not read before, although the permit asks for that.
     #[error("the record to be changed was not judged")]
     NotJudged,
@@ -102,6 +105,7 @@ impl Refused {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Before(_) => StatusCode::BAD_GATEWAY,
             Self::Absent => StatusCode::NOT_FOUND,
             Self::Item { why, .. } => why.status(),
         }
@@ -111,6 +115,8 @@ impl Refused {
     pub fn public(&self) -> String {
         match self {
             Self::Read(_) => "the body could not be read".to_owned(),
+            // It is the upstream's record that is odd, and the caller may not see all of it.
+            Self::Before(_) => "the answer could not be screened".to_owned(),
             named => named.to_string(),
         }
     }
@@ -129,6 +135,7 @@ impl Refused {
             Self::MediaType(_) => "media_type",
             Self::Precondition(_) => "precondition",
             Self::Moves => "moves",
+            Self::Before(_) => "before",
             Self::NotJudged => "not_judged",
             Self::Absent => "absent",
             Self::Item { why, .. } => why.name(),

@@ -58,7 +58,7 @@ pub async fn judge(
                     return Poll::Ready(Ok(None));
                 }
                 let applied = Applied::new(pre_read, counts.grants.clone(), &kept, tag.clone());
-                return Poll::Ready(applied.map(Some).map_err(Unscreenable::Before));
+                return Poll::Ready(Ok(Some(applied)));
             }
             if counts.bytes_in > most {
                 let cut = Cut { reason: CutReason::Record, offset: counts.bytes_in };

@@ -21,9 +21,6 @@ pub enum Unscreenable {
     /// The one record of the answer is not released: answered as if it did not exist.
     #[error("the record is not released")]
     NotReleased(Box<Counts>),
-    /// The record that a write needs to know first is not one that can be read in one way.
-    #[error("the record before the write cannot be judged: {0}")]
-    Before(&'static str),
     /// The record is no longer what it was when the write was judged.
     #[error("the record was changed while the write was judged")]
     Changed,
@@ -80,8 +77,7 @@ impl Unscreenable {
             Self::Status(status) => kept(*status),
             Self::Absent(_) | Self::NotReleased(_) => StatusCode::NOT_FOUND,
             Self::Changed => StatusCode::CONFLICT,
-            Self::Before(_)
-            | Self::OwnError
+            Self::OwnError
             | Self::Redirect(_)
             | Self::Unexpected(_)
             | Self::ContentType(_)
@@ -99,8 +95,7 @@ impl Unscreenable {
             Self::Changed => "the record was changed meanwhile: read it again",
             Self::Status(_) | Self::OwnError => "the system behind the gateway reported an error",
             Self::Absent(_) | Self::NotReleased(_) => "not found",
-            Self::Before(_)
-            | Self::Redirect(_)
+            Self::Redirect(_)
             | Self::Unexpected(_)
             | Self::ContentType(_)
             | Self::Coding(_)
@@ -116,7 +111,6 @@ impl Unscreenable {
             Self::Status(_) => "status",
             Self::Absent(_) => "absent",
             Self::NotReleased(_) => "not_released",
-            Self::Before(_) => "before",
             Self::Changed => "changed",
             Self::OwnError => "own_error",
             Self::Redirect(_) => "redirect",
@@ -135,7 +129,6 @@ impl Unscreenable {
             Self::NotReleased(counts) | Self::Cut { counts, .. } => Some(counts),
             Self::Status(_)
             | Self::Absent(_)
-            | Self::Before(_)
             | Self::Changed
             | Self::OwnError
             | Self::Redirect(_)

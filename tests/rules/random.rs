@@ -56,6 +56,29 @@ fn expected(outcome: Outcome) -> Outcome {
     }
 }
 
+/// The record when what a body holds has been set.
+fn overlaid(before: &Tree, body: &Tree) -> Tree {
+    let (Tree::Object(old), Tree::Object(new)) = (before, body) else { return body.clone() };
+    let mut members = old.clone();
+    for (name, value) in new {
+        match members.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = overlaid(old, value),
+            None => members.push((name.clone(), value.clone())),
+        }
+    }
+    Tree::Object(members)
+}
+
+fn names_twice(tree: &Tree) -> bool {
+    match tree {
+        Tree::Object(members) => members.iter().enumerate().any(|(at, (name, value))| {
+            names_twice(value) || members[..at].iter().any(|(earlier, _)| earlier == name)
+        }),
+        Tree::List(items) => items.iter().any(names_twice),
+        _ => false,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -111,14 +134,22 @@ proptest! {
             let (action, line) = dice.of(&[("update", "PUT /one/1"), ("update", "PATCH /one/1"), ("create", "POST /one"), ("create", "POST /new")]);
             let (before, body) = (record(&mut dice), body(&mut dice));
             let model = Model { policy: &policy, caller: &caller, action };
-            let editable = model.editable(if action == "create" { &body } else { &before }, &body);
+            let editable = model.editable(&[if action == "create" { &body } else { &before }], &body);
             let text = body.escaped(&mut dice);
             let sent = asks(&plan, &caller, line).before(&before.write()).body(&text).sent();
             let got = sent.starts_with('{').then(|| Tree::read(&sent));
             // A new record must meet the conditions as it is sent, also where something was taken out of it.
-            let strips = |kept: &Tree| action != "create" || model.editable(kept, kept).as_ref() == Some(kept);
+            let strips = |kept: &Tree| action != "create" || model.editable(&[kept], kept).as_ref() == Some(kept);
+            let stays = |kept: &Tree| {
+                action == "create" || model.editable(&[&before, &overlaid(&before, kept)], kept).as_ref() == Some(kept)
+            };
+            // What it will be is not known where what it is can be read in two ways.
+            if sent.starts_with("502 ") {
+                prop_assert!(names_twice(&before), "{}", before.write());
+                continue;
+            }
             let stripping = ["PATCH /one/1", "POST /new"].contains(&line);
-            let wanted = editable.filter(|kept| *kept == body || (stripping && strips(kept)));
+            let wanted = editable.filter(|kept| *kept == body || (stripping && strips(kept))).filter(stays);
             prop_assert_eq!(&got, &wanted, "{:?} {}\n{}\nbefore {}\nbody {}\n{}", caller, line, policy.text(), before.write(), text, sent);
         }
     }

@@ -3,7 +3,10 @@ use std::collections::{BTreeMap as Map, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::identity::Assumed;
-use crate::policy::{Action, DenialReason, DenialShape};
+use crate::policy::{
+    Action, DenialReason, DenialShape, Difference, FieldChange, RecordsChange, ShadowEffect, ShadowOf,
+    Treatment,
+};
 use crate::rewrite::FieldCount;
 use crate::telemetry::clean;
 
@@ -218,6 +221,27 @@ async fn the_longest_record_stays_below_the_longest_line() {
             grants: many.iter().cloned().collect(),
             ..counts()
         });
+        let change = |name: &Arc<str>| FieldChange {
+            resource: name.clone(),
+            field: name.clone(),
+            from: Treatment::Masked(name.clone()),
+            to: Treatment::Hidden,
+            possible: true,
+        };
+        let foreseen = |of| Foreseen {
+            of,
+            effect: ShadowEffect::Change,
+            reason: Some(text.as_str().into()),
+            rules: many.clone(),
+            version: text.as_str().into(),
+            about: None,
+            difference: Arc::new(Difference {
+                fields: many.iter().map(change).collect(),
+                records: many.iter().map(|name| (name.clone(), RecordsChange::Fewer)).collect(),
+                envelope: true,
+            }),
+        };
+        record.foreseen(vec![foreseen(ShadowOf::Rules), foreseen(ShadowOf::Policy)]);
         if let Some((draft, ..)) = &mut record.0 {
             draft.roles.clone_from(&many);
             draft.rules.clone_from(&many);
@@ -239,6 +263,7 @@ async fn the_longest_record_stays_below_the_longest_line() {
         assert_eq!(record["capped"], true);
         assert_eq!(record["keys"].as_array().unwrap().len(), KEYS_CAP);
         assert_eq!(record["released"], 2);
+        assert_eq!(record["shadow"]["policy"]["fields"].as_array().unwrap().len(), SHADOW_CAP);
     }
     assert_eq!(place.verify().findings, []);
 }

@@ -16,8 +16,10 @@ use crate::rewrite::{Access, Format, Path, Selector};
 
 use super::Compiler;
 use super::selectors::{Pick, resolve};
-use crate::policy::assemble::{Rights, access_at, assemble};
-use crate::policy::model::{Bound, PermissionId, PermissionTable, ResourceId, RoleId, RouteTable};
+use crate::policy::assemble::{Rights, access_at, assemble_in};
+use crate::policy::model::{
+    BindingTable, Bound, PermissionId, PermissionTable, ResourceId, RoleId, RouteTable, View,
+};
 use crate::policy::operation::Action;
 use crate::policy::source::Word;
 use crate::policy::syntax::Invariant;
@@ -65,6 +67,16 @@ impl Compiler<'_> {
         for (invariant, never) in &looked_up {
             self.prove(invariant, never, &sources);
         }
+        if !self.tables.has_shadow() || self.documents.has_errors() {
+            return;
+        }
+        // What holds now is also asked of the day on which the rules in shadow are put in force.
+        self.proving.set(View::Shadow);
+        let sources = self.sources();
+        for (invariant, never) in &looked_up {
+            self.prove(invariant, never, &sources);
+        }
+        self.proving.set(View::Live);
     }
 
     // === looking up ===
@@ -135,9 +147,15 @@ impl Compiler<'_> {
 
     // === who can hold what ===
 
+    /// A binding, if it is of the rules that are looked at.
+    fn binding(&self, index: u32) -> Option<&BindingTable> {
+        let live = self.proving.get() == View::Live;
+        self.tables.bindings.get(index as usize).filter(|binding| !(live && binding.shadow))
+    }
+
     fn sources(&self) -> Vec<Sources> {
         let mut sources: Vec<Sources> = self.tables.roles.iter().map(|_| Sources::default()).collect();
-        let role_of = |index: &u32| self.tables.bindings.get(*index as usize).map(|b| b.role as usize);
+        let role_of = |index: &u32| self.binding(*index).map(|binding| binding.role as usize);
         let bound = &self.tables.bound;
         for (user, indexes) in &bound.by_user {
             for role in indexes.all().iter().filter_map(role_of) {
@@ -160,7 +178,7 @@ impl Compiler<'_> {
 
     /// Roles that everybody holds, always.
     fn always(&self) -> BTreeSet<RoleId> {
-        let bindings = self.tables.bound.open.iter().filter_map(|i| self.tables.bindings.get(*i as usize));
+        let bindings = self.tables.bound.open.iter().filter_map(|index| self.binding(*index));
         let free = bindings.filter(|binding| {
             binding.terms.as_ref().is_none_or(|terms| {
                 terms.when.as_ref().is_none_or(|when| when.constant() == Some(true))
@@ -175,7 +193,7 @@ impl Compiler<'_> {
     /// The roles that whoever is in a group has in any case.
     fn given_with(&self, group: &str) -> BTreeSet<RoleId> {
         let indexes = self.tables.bound.by_group.get(group).into_iter().flat_map(Bound::all);
-        let bindings = indexes.filter_map(|index| self.tables.bindings.get(*index as usize));
+        let bindings = indexes.filter_map(|index| self.binding(*index));
         bindings.filter(|binding| binding.terms.is_none()).map(|binding| binding.role).collect()
     }
 
@@ -250,6 +268,9 @@ impl Compiler<'_> {
 
     /// Not every combination was tried, so nothing is proved.
     fn undecided(&self, invariant: &Invariant) {
+        if self.proving.get() == View::Shadow {
+            return;
+        }
         self.documents.error_with_help(
             "invariant-undecided",
             format!("the invariant `{}` is about too many roles to be decided", invariant.name.text),
@@ -304,7 +325,7 @@ impl Compiler<'_> {
         let mut found = Vec::new();
         for id in roles {
             let Some(role) = self.tables.roles.get(*id as usize) else { continue };
-            let mut permissions = self.tables.permissions_of(&[*id]);
+            let mut permissions = self.tables.permissions_in(self.proving.get(), &[*id]);
             permissions.retain(|id| {
                 let table = self.tables.permissions.get(*id as usize);
                 table.is_some_and(|table| concerned.contains(&table.resource))
@@ -356,9 +377,20 @@ impl Compiler<'_> {
             [one] => format!("role {one}"),
             several => format!("whoever holds {} together", several.join(" and ")),
         };
-        let message =
-            format!("the invariant `{}` does not hold: {whose} {}", invariant.name.text, breach.does);
-        let mut found = Diagnostic::error("invariant-broken", message)
+        let (name, does) = (&invariant.name.text, &breach.does);
+        let found = match self.proving.get() {
+            View::Live => Diagnostic::error(
+                "invariant-broken",
+                format!("the invariant `{name}` does not hold: {whose} {does}"),
+            ),
+            View::Shadow => Diagnostic::warning(
+                "invariant-broken-in-shadow",
+                format!(
+                    "with the rules in shadow in force the invariant `{name}` would not hold: {whose} {does}"
+                ),
+            ),
+        };
+        let mut found = found
             .at(self.documents.place(invariant.name.mark))
             .help(format!("for example {who}, by `{}`", breach.route));
         let tables = &self.tables.permissions;
@@ -384,13 +416,14 @@ impl Compiler<'_> {
         let possible = |when: &Predicate| when.could_be_met(known);
         self.tables.routes.iter().find_map(|route| {
             let (action, _) = route.about.as_ref()?;
-            let guards = || route.guards.iter().filter_map(|i| Some((*i, self.tables.guards.get(*i)?)));
+            let view = self.proving.get();
+            let guards = || route.guards(view).filter_map(|i| Some((*i, self.tables.guards.get(*i)?)));
             if guards().any(|(_, guard)| guard.hides.is_none() && !possible(&guard.require)) {
                 return None;
             }
             let hiding = guards().filter(|(_, guard)| guard.hides.is_some() && !possible(&guard.require));
             let hiding: Vec<usize> = hiding.map(|(index, _)| index).collect();
-            let rights = assemble(&self.tables, route, roles, &hiding)?;
+            let rights = assemble_in(view, &self.tables, route, roles, &hiding)?;
             // Some record can be had only if the condition of some permission can be met.
             let on_action = never.actions.is_empty() || never.actions.contains(action);
             let no_fields = never.show.is_empty() && never.mask.is_empty() && never.edit.is_empty();

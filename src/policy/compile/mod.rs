@@ -17,6 +17,7 @@ mod shapes;
 
 pub(super) use routes::writes_one;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::rewrite::condition::{ParamTable, Params, Predicate};
 use crate::rewrite::{Path, PathError};
 
 use super::keys::MaskKeys;
-use super::model::{ResourceId, RoleId, Tables};
+use super::model::{ResourceId, RoleId, Tables, View};
 use super::operation::Action;
 use super::router::Router;
 use super::source::{Documents, Mark, Word, did_you_mean};
@@ -60,6 +61,7 @@ pub(super) fn compile(documents: &Documents, set: &PolicySet, keys: &MaskKeys, p
         conditions: HashMap::new(),
         resource_ids: HashMap::new(),
         label_ids: HashMap::new(),
+        proving: Cell::new(View::Live),
     };
     compiler.labels();
     compiler.resources();
@@ -85,6 +87,8 @@ struct Compiler<'a> {
     conditions: HashMap<Arc<str>, Option<Arc<Predicate>>>,
     resource_ids: HashMap<Arc<str>, ResourceId>,
     label_ids: HashMap<Arc<str>, usize>,
+    /// The rules that invariants are proved of.
+    proving: Cell<View>,
 }
 
 /// Where a condition stands, which decides what it may read.

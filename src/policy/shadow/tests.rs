@@ -42,7 +42,16 @@ fn foreseen_by(of: ShadowOf, asked: &Plan, live: &Plan, who: &Who, line: &str) -
         now: noon(),
         decision: decision.as_ref(),
     };
-    asked.foresee(of, &decided, &|permit| crate::request::asks(permit).map_err(|refused| refused.to_string()))
+    asked.foresee(of, &decided, &asks)
+}
+
+/// What the query guard says, in short.
+fn asks(permit: &Permit) -> Result<(), String> {
+    let fields = &permit.query().fields.queryable;
+    match permit.operation().query().iter().find(|(name, _)| !fields.contains(name.as_str())) {
+        Some((name, _)) => Err(format!("`{name}` is not to be asked by")),
+        None => Ok(()),
+    }
 }
 
 fn foreseen(text: &str, who: &Who, line: &str) -> Foreseen {
@@ -182,4 +191,31 @@ fn check_lists_what_is_in_shadow() {
 fn nothing_in_shadow_costs_nothing() {
     assert!(!plan(POLICY).has_shadow());
     assert!(plan(&with("actions: [list], fields: { show: [phone] }")).has_shadow());
+}
+
+#[test]
+fn an_invariant_that_would_break_is_a_warning() {
+    let text = with("actions: [list], fields: { show: [phone] }")
+        + "invariants:\n  - { name: phones stay masked, never: { show: [phone] } }\n";
+    let loaded = crate::policy::tests::load(&text);
+    assert!(!loaded.report.has_errors(), "{}", loaded.report.to_text(false));
+    let said = said(&loaded.report);
+    assert!(
+        said.iter().any(|line| line.contains("invariant-broken-in-shadow with the rules in shadow")),
+        "{said:?}"
+    );
+    let live = text.replace("mode: shadow, ", "");
+    assert!(crate::policy::tests::load(&live).report.has_errors());
+}
+
+#[test]
+fn a_binding_in_shadow_excuses_nobody() {
+    let text = format!(
+        "{POLICY}  - {{ role: guest, when: true, mode: shadow }}\n\
+         invariants:\n  - {{ name: n, never: {{ mask: [phone], except_roles: [guest] }} }}\n"
+    );
+    assert!(
+        crate::policy::tests::load(&text).report.has_errors(),
+        "it is masked to sales, who are no guests"
+    );
 }

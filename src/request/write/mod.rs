@@ -17,7 +17,7 @@ use http::Method;
 
 use crate::policy::{Tree, UneditableRule, WriteRule};
 use crate::rewrite::condition::Params;
-use crate::rewrite::{RewritePlan, Rewriter};
+use crate::rewrite::{RewritePlan, Rewriter, Step};
 
 use super::{Applied, Refused, RequestBounds};
 
@@ -56,12 +56,13 @@ pub(super) fn filter(
     if refused {
         return Err(Refused::NotEditable { fields: taken });
     }
-    let Some((applied, before)) = applied.and_then(|applied| Some((applied, applied.before()?))) else {
-        return Ok(kept);
-    };
+    let (Some(applied), Some(after)) = (applied, &rule.after) else { return Ok(kept) };
     // A write may move the record out of reach of a permission that lets another field be set.
-    let record = kept.at(&rule.at).ok_or(SHAPE)?;
-    let staying = staying(rule, applied, params, &overlaid(before, record))?;
+    let Tree::Object(record) = kept.at(&rule.at).ok_or(Refused::NotJudged)? else { return Err(SHAPE) };
+    if !decides(after, record) {
+        return Ok(kept);
+    }
+    let staying = staying(rule, applied, params, &overlaid(applied.before()?, record))?;
     if staying != *applied.grants() {
         let (still, withheld) = editable(&Arc::new(rule.narrowed(&staying)), params, &kept, bounds)?;
         if withheld || still != kept {
@@ -80,8 +81,7 @@ fn restored(
     bounds: &RequestBounds,
 ) -> Result<Tree, Refused> {
     let applied = applied.ok_or(Refused::NotJudged)?;
-    let before = applied.before().ok_or(Refused::NotJudged)?;
-    let Tree::Object(old) = before else { return Err(SHAPE) };
+    let old = applied.before()?;
     let mut beside = given.clone();
     let record = beside.at_mut(&rule.at).ok_or(SHAPE)?;
     let Tree::Object(new) = std::mem::replace(record, Tree::Object(Vec::new())) else { return Err(SHAPE) };
@@ -103,7 +103,10 @@ fn restored(
         }
     };
     let merged = lay(applied.grants())?;
-    let after = if whole { merged.clone() } else { overlaid(before, &merged) };
+    let after = match &merged {
+        Tree::Object(members) if !whole => overlaid(old, members),
+        whole => whole.clone(),
+    };
     let staying = staying(rule, applied, params, &after)?;
     if staying != *applied.grants() && lay(&staying)? != merged {
         return Err(Refused::Moves);
@@ -135,21 +138,31 @@ fn staying(
     if still.is_empty() { Err(Refused::Moves) } else { Ok(still) }
 }
 
+/// Whether members of a body are of what the conditions read.
+fn decides(conditions: &RewritePlan, body: &[(Box<str>, Tree)]) -> bool {
+    let grants = conditions.rules.iter().flat_map(|rule| &rule.grants);
+    let mut slots = grants.filter_map(|grant| grant.when.as_ref()).flat_map(|when| when.slots());
+    slots.any(|slot| match slot.steps().first() {
+        Some(Step::Name(read)) => body.iter().any(|(name, _)| name == read),
+        _ => true,
+    })
+}
+
 /// A record as it will be where only what a body holds is changed.
-fn overlaid(before: &Tree, body: &Tree) -> Tree {
-    match (before, body) {
-        (Tree::Object(old), Tree::Object(new)) => {
-            let mut members = old.clone();
-            for (name, value) in new {
-                match members.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, old)) => *old = overlaid(old, value),
-                    None => members.push((name.clone(), value.clone())),
-                }
+fn overlaid(before: &[(Box<str>, Tree)], body: &[(Box<str>, Tree)]) -> Tree {
+    let mut members = before.to_vec();
+    for (name, value) in body {
+        match members.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => {
+                *old = match (&*old, value) {
+                    (Tree::Object(old), Tree::Object(new)) => overlaid(old, new),
+                    (_, new) => new.clone(),
+                };
             }
-            Tree::Object(members)
+            None => members.push((name.clone(), value.clone())),
         }
-        (_, body) => body.clone(),
     }
+    Tree::Object(members)
 }
 
 /// What the plan lets be set, and whether a record is not among those it is about.

@@ -36,6 +36,9 @@ fn touch_everything(metrics: &Metrics) {
     metrics.records("customer", 3, 4);
     metrics.fields([("customer.phone", 1, 2, 3)]);
     metrics.unknown_fields("customer", 5);
+    metrics.foreseen("crm", "read", "policy", "refuse");
+    metrics.fields_foreseen([("customer", "phone", "hidden")]);
+    metrics.shadow_policy(Some("def"));
     metrics.limit_refused("daily reading");
     metrics.limit_warned("daily reading");
     metrics.limit_failed("daily reading");
