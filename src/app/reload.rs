@@ -164,11 +164,12 @@ impl Reloader {
         let file = self.config.clone();
         // Requests go on meanwhile: nothing that takes long is done on the threads that serve them.
         let prepared = aside::aside(move || load::prepare(&file)).await;
-        let load::Prepared { config, plan, shadow, vocabulary, warnings } = prepared.unwrap_or_else(|| {
-            let mut report = Report::default();
-            report.push(Diagnostic::error("reload", "reading the policy was broken off"));
-            Err(report)
-        })?;
+        let load::Prepared { config, plan, shadow, vocabulary, warnings } =
+            prepared.unwrap_or_else(|| {
+                let mut report = Report::default();
+                report.push(Diagnostic::error("reload", "reading the policy was broken off"));
+                Err(report)
+            })?;
         let said = Said::by(&config);
         let (same_text, same_fixed) = {
             let before = self.said.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,8 @@
 //! Integration tests: one binary, one module for each stage.
 
 #[cfg(test)]
+mod acts;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod audit;
@@ -18,6 +20,8 @@ mod disk;
 mod explaining;
 #[cfg(test)]
 mod framing;
+#[cfg(test)]
+mod freezes;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]

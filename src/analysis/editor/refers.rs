@@ -73,6 +73,7 @@ fn of_value(path: &[&str]) -> Option<Kind> {
         ["masks", _, "hash" | "pseudonym" | "fpe", "key"] => Kind::Secret,
         ["masks", _, "with"] => Kind::Mask,
         ["roles", _, "inherits"] => Kind::Role,
+        ["roles", _, "unmask"] | ["invariants", "#", "never", "unmask"] => Kind::Mask,
         ["roles", _, "permissions", "#", rest @ ..] => match rest {
             ["resource"] => Kind::Resource,
             ["actions"] => Kind::Action,

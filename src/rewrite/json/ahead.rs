@@ -44,7 +44,9 @@ impl Machine {
                 Ok(false)
             }
             Lex::Key | Lex::KeyOrEnd => match slice.get(place) {
-                Some(b'"') if self.ahead.stuck != Some(self.ahead.cursor) && self.members(slice, out) => Ok(true),
+                Some(b'"') if self.ahead.stuck != Some(self.ahead.cursor) && self.members(slice, out) => {
+                    Ok(true)
+                }
                 Some(b'"') => self.whole_key(place, slice),
                 Some(b'}') if self.lex == Lex::KeyOrEnd => self.whole_close(Kind::Object, place, slice, out),
                 _ => Ok(false),
