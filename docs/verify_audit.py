@@ -30,7 +30,7 @@ def heads():
 head = max(heads(), key=lambda head: head["sequence"], default=None)
 if head is None:
     unsound("audit.head", "no head, or none that is signed with the key")
-sequence, previous, lost = 0, "0" * 64, None
+sequence, previous, lost, acts = 0, "0" * 64, None, set()
 for path in sorted(glob.glob(os.path.join(folder, "audit-*.jsonl"))):
     for number, line in enumerate(open(path, encoding="utf-8", newline="\n"), 1):
         where = f"{path}:{number}"
@@ -57,6 +57,10 @@ for path in sorted(glob.glob(os.path.join(folder, "audit-*.jsonl"))):
             unsound(where, f"records {lost[0]} to {lost[1]} are missing")
         if record["type"] == "start" and record["head"] in ("missing", "differs"):
             unsound(where, "the head was missing or another one at this start")
+        if record["type"] == "administration":
+            if record["id"] in acts:
+                print(f"warning: {where}: the act {record['id']} is recorded for the second time")
+            acts.add(record["id"])
         sequence, previous = members["sequence"], stated
         if sequence == head["sequence"] and stated != head["hash"]:
             unsound(where, "not the record that the head names")

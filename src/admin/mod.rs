@@ -15,6 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::audit::AuditLog;
+use crate::grants::Freezes;
 use crate::identity::Peer;
 use crate::proxy::{Handler, Violation};
 use crate::telemetry::Metrics;
@@ -26,12 +27,13 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
     audit: AuditLog,
+    freezes: Freezes,
 }
 
 impl Admin {
     /// What it shows.
-    pub fn new(metrics: Arc<Metrics>, status: Arc<Status>, audit: AuditLog) -> Self {
-        Self { metrics, status, audit }
+    pub fn new(metrics: Arc<Metrics>, status: Arc<Status>, audit: AuditLog, freezes: Freezes) -> Self {
+        Self { metrics, status, audit, freezes }
     }
 
     fn page(&self, method: &Method, path: &str, violation: Option<Violation>) -> Page {
@@ -44,7 +46,7 @@ impl Admin {
         match path {
             "/healthz" => Page::text(StatusCode::OK, "ok\n"),
             "/ready" => {
-                let (ready, state) = self.status.describe(self.audit.ensure_writable());
+                let (ready, state) = self.status.describe(self.audit.ensure_writable(), &self.freezes);
                 let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 Page { status, kind: "application/json", body: format!("{state:#}\n") }
             }
@@ -104,10 +106,11 @@ mod tests {
 
     use crate::audit::{Settings, Sync};
     use crate::base::SystemClock;
+    use crate::store::Store;
 
     use super::*;
 
-    fn admin(dir: &std::path::Path) -> Admin {
+    async fn admin(dir: &std::path::Path) -> Admin {
         let settings = Settings {
             dir: dir.to_owned(),
             segment_bytes: 1 << 20,
@@ -118,13 +121,15 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let (audit, _) =
             AuditLog::open(settings, Arc::new(SystemClock::new()), Arc::clone(&metrics)).unwrap();
-        Admin::new(metrics, Arc::default(), audit)
+        let store = Store::memory().await.unwrap();
+        let freezes = Freezes::open(store, Arc::new(SystemClock::new())).await.unwrap();
+        Admin::new(metrics, Arc::default(), audit, freezes)
     }
 
-    #[test]
-    fn there_are_three_pages() {
+    #[tokio::test]
+    async fn there_are_three_pages() {
         let dir = tempfile::tempdir().unwrap();
-        let admin = admin(dir.path());
+        let admin = admin(dir.path()).await;
         let status = |method: &Method, path: &str| admin.page(method, path, None).status;
         assert_eq!(status(&Method::GET, "/healthz"), StatusCode::OK);
         assert_eq!(status(&Method::GET, "/metrics"), StatusCode::OK);
@@ -147,10 +152,10 @@ mod tests {
         );
     }
 
-    #[test]
-    fn it_is_ready_with_a_policy_until_it_drains_and_tells_of_a_failed_reload() {
+    #[tokio::test]
+    async fn it_is_ready_with_a_policy_until_it_drains_and_tells_of_a_failed_reload() {
         let dir = tempfile::tempdir().unwrap();
-        let admin = admin(dir.path());
+        let admin = admin(dir.path()).await;
         assert_eq!(admin.page(&Method::GET, "/ready", None).status, StatusCode::SERVICE_UNAVAILABLE);
         let now = Timestamp::UNIX_EPOCH;
         admin.status.loaded(Loaded { version: "abc".into(), at: now });
@@ -161,6 +166,7 @@ mod tests {
         assert_eq!(body["policy"]["version"], "abc");
         assert_eq!(body["last_reload"]["result"], "failure");
         assert_eq!(body["last_reload"]["reason"], "policies/roles.yaml:3:5: unknown label `contct`");
+        assert_eq!(body["freezes"], serde_json::json!({ "principals": 0, "known": true }));
         assert_eq!(body["audit"], serde_json::json!({ "writable": true }));
         admin.status.draining();
         assert_eq!(admin.page(&Method::GET, "/ready", None).status, StatusCode::SERVICE_UNAVAILABLE);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::audit::AuditError;
+use crate::grants::Freezes;
 
 /// The policy in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +51,13 @@ impl Status {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is ready, and why; `audit` is what stands against writing records.
-    pub fn describe(&self, audit: Result<(), AuditError>) -> (bool, Value) {
+    /// Whether it is ready, and why; `audit` is what stands against writing records. While it is not known who is frozen
+    /// nobody is served.
+    pub fn describe(&self, audit: Result<(), AuditError>, freezes: &Freezes) -> (bool, Value) {
         let draining = self.draining.load(Ordering::Relaxed);
         let (loaded, reload) = self.policy().clone();
-        let ready = loaded.is_some() && !draining && audit.is_ok();
+        let known = !freezes.is_stale();
+        let ready = loaded.is_some() && !draining && audit.is_ok() && known;
         let policy =
             loaded.map(|loaded| json!({ "version": *loaded.version, "loaded_at": loaded.at.to_string() }));
         let reload = reload.map(|reload| match reload.failure {
@@ -69,6 +72,7 @@ impl Status {
             "ready": ready,
             "draining": draining,
             "audit": audit,
+            "freezes": { "principals": freezes.count(), "known": known },
             "policy": policy,
             "last_reload": reload,
         });

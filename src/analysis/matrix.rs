@@ -43,6 +43,8 @@ pub struct Column {
     pub inherits: Vec<Arc<str>>,
     /// Who holds it.
     pub holders: Holders,
+    /// The masks its holders may have turned back.
+    pub unmasks: Vec<Arc<str>>,
 }
 
 /// A resource.
@@ -167,6 +169,7 @@ pub fn matrix(plan: &Plan, set: &PolicySet, scope: &MatrixScope) -> Matrix {
             holders: held.get(&role.name).cloned().unwrap_or_default(),
             role: role.name,
             inherits: role.inherits,
+            unmasks: role.unmasks,
         })
         .collect();
     Matrix { version: plan.version().clone(), columns, sections, notes, shadow: survey.in_shadow() }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::base::{Clock, Diagnostic, Report, Secret};
 use crate::identity::{Authorities, AuthoritySet, Identity};
 use crate::policy::source::Word;
-use crate::policy::syntax::Binding;
+use crate::policy::syntax::{Binding, Exceed};
 use crate::policy::{Loaded, MaskKeys, PUBLIC_REQUESTS, Plan, Purpose};
 use crate::proxy::{Snapshot, Tokens};
 use crate::rewrite::mask::Keys;
@@ -18,6 +18,7 @@ use crate::upstream::{Credentials, Login, OAuth2, TokenSource, UpstreamConfig, U
 use super::aside;
 use super::config::{
     ApiConfig, Config, CredentialConfig, IdentityConfig, ListenerConfig, SecretSource, SourceConfig,
+    StoreConfig,
 };
 use super::kept;
 
@@ -71,6 +72,7 @@ fn checked(
         fit(&config, plan, &mut report);
     }
     fit_bindings(&config, &policy, &mut report);
+    fit_freezes(&config, &policy, &mut report);
     fit_certificates(&config, &mut report);
     config.identity.look(&config.apis).into_iter().for_each(|found| report.push(found));
     report.sort();
@@ -86,6 +88,7 @@ fn policy(config: &Config) -> Result<(Loaded, Report), Report> {
     if let Some(plan) = &loaded.plan {
         fit(config, plan, &mut report);
     }
+    fit_freezes(config, &loaded, &mut report);
     fit_certificates(config, &mut report);
     report.sort();
     if report.has_errors() { Err(report) } else { Ok((loaded, report)) }
@@ -134,6 +137,20 @@ fn fit_bindings(config: &Config, policy: &Loaded, report: &mut Report) {
             .help("say whose id is meant: `when: principal.issuer == \"…\"`")
             .at(config.policies_place.clone()),
     );
+}
+
+/// Complains where a limit freezes and nothing remembers it: whoever is frozen would be free after a restart.
+fn fit_freezes(config: &Config, policy: &Loaded, report: &mut Report) {
+    let freezes = policy.set.limits.iter().find(|limit| limit.on_exceed == Exceed::Freeze);
+    if let (Some(limit), StoreConfig::Memory) = (freezes, &config.store) {
+        let message =
+            format!("limit `{}` freezes, and `store: memory` forgets it at the next start", limit.name.text);
+        report.push(
+            Diagnostic::error("freeze-forgotten", message)
+                .help("give the deployment a store that lasts, such as `store: fieldgate.db`")
+                .at(config.policies_place.clone()),
+        );
+    }
 }
 
 /// Complains where listeners and `identity.certificates` do not fit.

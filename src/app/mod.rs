@@ -5,6 +5,7 @@
 
 pub mod config;
 
+mod acts;
 mod aside;
 mod kept;
 mod load;
@@ -23,17 +24,18 @@ use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Status};
-use crate::audit::{AuditLog, Opened, Settings, Sync};
-use crate::base::{Clock, Diagnostic, Place, Report, Secret};
-use crate::grants::Memory;
+use crate::audit::{AuditLog, OpenError, Opened, Outbox};
+use crate::base::{Clock, Diagnostic, Place, Report};
+use crate::grants::{Freezes, Memory};
 use crate::identity::Authorities;
 use crate::limits::{self, Limits, Notice};
 use crate::proxy::{Announcers, Certificate, ConnectionBounds, Gateway, Life, Listener};
 use crate::store::{self, Location, Store};
 use crate::telemetry::{AccessFormat, AccessLog, LineLog, Metrics, Target};
 
-use config::{AccessLogConfig, AuditConfig, Config, ListenerConfig, StoreConfig, SyncConfig};
+use config::{AccessLogConfig, AuditConfig, Config, ListenerConfig, StoreConfig};
 
+pub use acts::{Recorded, record};
 pub use load::{Checked, check, check_text};
 pub use reload::{Reloader, Why};
 pub use sockets::Sockets;
@@ -47,6 +49,7 @@ pub struct App {
     reloader: Arc<Reloader>,
     status: Arc<Status>,
     store: Store,
+    outbox: Outbox,
     drain: Duration,
     warnings: Report,
 }
@@ -65,18 +68,24 @@ impl App {
         let authorities = Authorities::new(load::authorities(&config.identity)?);
         let certificates = certificates(&config.listeners, &authorities)?;
         let store = open_store(&config.store).await?;
-        let (audit, opened) = open_audit(&config.audit, &clock, &metrics)?;
+        let (audit, opened) = open_audit(&config.audit, &clock, &metrics).await?;
         tell_of_the_audit(&opened);
+        let outbox = Outbox::new(store.clone(), audit.clone(), &config.audit.dir);
         let access = open_access(config.logs.access.as_ref(), &metrics)?;
         let bound = Bound::of(&config, &certificates, sockets).await?;
         let (drain, files) = (config.drain, reload::Files::of(&config));
         let limits = open_limits(&store, &clock, &metrics).await?;
         let plans = (plan, reload::shadow_of(&shadow));
         let snapshot = load::snapshot(config, plans, &store, None, &authorities, &metrics, &clock)?;
-        let admin = Arc::new(Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone()));
+        let freezes = Freezes::open(store.clone(), Arc::clone(&clock)).await;
+        let freezes = freezes.map_err(|error| only(Diagnostic::error("store", error.to_string())))?;
+        metrics.frozen(freezes.count());
+        let admin = Admin::new(Arc::clone(&metrics), Arc::clone(&status), audit.clone(), freezes.clone());
+        let admin = Arc::new(admin);
         let gateway = Arc::new(Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             limits,
+            freezes,
             memory: Memory::new(store.clone(), Arc::clone(&clock)),
             audit,
             access,
@@ -96,6 +105,7 @@ impl App {
             reloader: Arc::new(reloader),
             status,
             store,
+            outbox,
             drain,
             warnings,
         })
@@ -128,6 +138,11 @@ impl App {
         let (keeper, kept) = (Arc::clone(&self.reloader), operators.drain.clone());
         operators.tasks.spawn(async move {
             kept.run_until_cancelled(keeper.keep()).await;
+        });
+        let (outbox, store, gateway) = (self.outbox, self.store.clone(), Arc::clone(&self.gateway));
+        let recording = operators.drain.clone();
+        operators.tasks.spawn(async move {
+            acts::keep(outbox, &store, &gateway, &recording).await;
         });
         stop.await;
 
@@ -265,26 +280,23 @@ async fn open_limits(
     opened.map_err(|error| only(Diagnostic::error("store", error.to_string())))
 }
 
-fn open_audit(
+/// Opens the audit. A command that writes an act holds it for a moment: it is waited for.
+async fn open_audit(
     config: &AuditConfig,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> Result<(AuditLog, Opened), Report> {
-    let key =
-        config.key.as_ref().map(config::SecretSource::read).transpose().map_err(|found| only(*found))?;
-    let settings = Settings {
-        dir: config.dir.clone(),
-        segment_bytes: config.segment_bytes,
-        sync: match config.sync {
-            SyncConfig::Never => Sync::Never,
-            SyncConfig::Always => Sync::Always,
-            SyncConfig::Every(every) => Sync::Every(every),
-        },
-        max_in_flight: config.max_in_flight,
-        key: key.map(|key| Secret::new(key.expose().as_bytes().to_vec())),
-    };
-    AuditLog::open(settings, Arc::clone(clock), Arc::clone(metrics))
-        .map_err(|error| only(Diagnostic::error("audit", error.to_string())))
+    let settings = acts::settings(config).map_err(|found| only(*found))?;
+    let mut tries = 0;
+    loop {
+        match AuditLog::open(settings.clone(), Arc::clone(clock), Arc::clone(metrics)) {
+            Err(OpenError::InUse(_)) if tries < AUDIT_TRIES => {
+                tries += 1;
+                tokio::time::sleep(AUDIT_AGAIN).await;
+            }
+            opened => return opened.map_err(|error| only(Diagnostic::error("audit", error.to_string()))),
+        }
+    }
 }
 
 fn open_access(
@@ -326,3 +338,6 @@ fn only(diagnostic: Diagnostic) -> Report {
 
 /// How long operators' connections and the last records may take at the end.
 const CLOSING: Duration = Duration::from_secs(5);
+/// How often an audit that is in use is tried again, and after which time.
+const AUDIT_TRIES: usize = 20;
+const AUDIT_AGAIN: Duration = Duration::from_millis(100);

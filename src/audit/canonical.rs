@@ -3,6 +3,7 @@
 //! [`Object`] writes records member by member in order; [`canonical`] brings any JSON value into the same form, for
 //! checking lines read back.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Write;
 
@@ -103,6 +104,26 @@ impl<'o> Object<'o> {
         Object::write(self.out, members);
     }
 
+    /// An object of texts from outside, if there are any, made safe. Names that are not plain are left out: their
+    /// order could be disputed.
+    pub(super) fn texts(&mut self, name: &'static str, texts: &BTreeMap<String, String>, cap: usize) {
+        if texts.is_empty() {
+            return;
+        }
+        self.name(name);
+        self.out.push(b'{');
+        let mut empty = true;
+        for (name, text) in texts.iter().filter(|(name, _)| is_plain(name)) {
+            if !std::mem::replace(&mut empty, false) {
+                self.out.push(b',');
+            }
+            write_text(self.out, name);
+            self.out.push(b':');
+            write_clean(self.out, text, cap);
+        }
+        self.out.push(b'}');
+    }
+
     fn name(&mut self, name: &'static str) {
         debug_assert!(self.empty || self.last < name, "`{name}` stands after `{}`", self.last);
         if !self.empty {
@@ -116,6 +137,10 @@ impl<'o> Object<'o> {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
 /// Writes a JSON text as RFC 8785, 3.2.2.2 says.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::policy::Foreseen;
 use crate::rewrite::FieldCount;
+use crate::store::Act;
 
 use super::canonical::Object;
 use super::record::{
@@ -172,6 +173,24 @@ fn shadow(found: &Foreseen, o: &mut Object<'_>) {
     o.clean("version", &found.version, NAME_CAP);
 }
 
+/// Writes the members of an act's record; `now` is when it is recorded.
+pub(super) fn write_act(act: &Act, now: Timestamp, o: &mut Object<'_>) {
+    o.clean("action", &act.action, NAME_CAP);
+    o.object("actor", |o| {
+        o.clean("host", &act.actor.host, NAME_CAP);
+        maybe(o, "login", act.actor.login.as_deref(), NAME_CAP);
+        o.clean("user", &act.actor.user, NAME_CAP);
+    });
+    o.texts("facts", &act.facts, REASON_CAP);
+    o.shown("id", act.id);
+    maybe(o, "reason", act.reason.as_deref(), REASON_CAP);
+    o.shown("recorded", Time(now));
+    o.clean("target", &act.target, REASON_CAP);
+    o.shown("time", Time(act.time));
+    o.text("type", ADMINISTRATION);
+    o.cleaned("values", &act.values, NAME_CAP, LIST_CAP);
+}
+
 fn maybe(o: &mut Object<'_>, name: &'static str, text: Option<&str>, cap: usize) {
     if let Some(text) = text {
         o.clean(name, text, cap);
@@ -194,5 +213,7 @@ fn unescaped(key: &str) -> Cow<'_, str> {
 pub(super) const REQUEST: &str = "request";
 /// The type of an event's record.
 pub(super) const EVENT: &str = "event";
+/// The type of the record of an act of administration.
+pub(super) const ADMINISTRATION: &str = "administration";
 /// Longest line, which bounds what reading back takes. The caps of records keep well below it.
 pub(super) const MAX_LINE_BYTES: usize = 2 << 20;

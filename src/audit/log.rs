@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::base::{Clock, Secret};
 use crate::identity::Peer;
+use crate::store::Act;
 use crate::telemetry::Metrics;
 
 use super::chain::Chain;
@@ -180,6 +181,14 @@ impl AuditLog {
     pub fn event(&self, event: Event) -> Closing {
         match self.queue.slot() {
             Ok(slot) => slot.enqueue(Content::Event(event), Some(&self.pen)),
+            Err(error) => Closing::at_once(Err(error)),
+        }
+    }
+
+    /// Records an act of administration. Its record is on the disk when what comes out is, whatever `sync` says.
+    pub(super) fn act(&self, act: Act) -> Closing {
+        match self.queue.slot() {
+            Ok(slot) => slot.enqueue(Content::Act(Box::new(act)), Some(&self.pen)),
             Err(error) => Closing::at_once(Err(error)),
         }
     }

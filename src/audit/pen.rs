@@ -40,7 +40,7 @@ impl Pen {
                 }
             };
             let Some(writer) = held.as_mut().filter(|writer| writer.is_at_ease()) else { break };
-            if self.queue.is_turning() {
+            if self.queue.is_for_the_thread() {
                 break;
             }
             let _told = Told(&self.queue);

@@ -15,11 +15,12 @@ use crate::telemetry::clean;
 
 use super::canonical::write_text;
 use super::chain::Link;
-use super::content::REQUEST;
+use super::content::{ADMINISTRATION, REQUEST};
 use super::lines::{Line, Lines};
-use super::record::NAME_CAP;
+use super::record::{NAME_CAP, REASON_CAP};
 
-/// What is asked for. Everything that is given must fit; a filter without anything fits every request.
+/// What is asked for. Everything that is given must fit; a filter without anything fits every request and every act of
+/// administration.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// The caller: its id, its name, or the name of its credential.
@@ -38,11 +39,14 @@ pub struct Filter {
     pub outcome: Option<String>,
     /// The id of the request or of its decision.
     pub id: Option<String>,
+    /// To what or whom an act of administration was done.
+    pub target: Option<String>,
     /// Requests that began at this time or later.
     pub since: Option<Timestamp>,
     /// Requests that began before this time.
     pub until: Option<Timestamp>,
-    /// Also what is not a request: starts and stops, repairs, policy changes. Without it they never fit.
+    /// Also what is neither a request nor an act of administration: starts and stops, repairs, policy changes. Without
+    /// it they never fit.
     pub events: bool,
 }
 
@@ -138,11 +142,14 @@ impl Filter {
         for text in texts.into_iter().flatten() {
             *text = clean(text, NAME_CAP);
         }
+        if let Some(target) = &mut self.target {
+            *target = clean(target, REASON_CAP);
+        }
         self
     }
 
     fn needles(&self) -> Vec<Vec<u8>> {
-        let whole = [&self.who, &self.action, &self.resource, &self.outcome, &self.id];
+        let whole = [&self.who, &self.action, &self.resource, &self.outcome, &self.id, &self.target];
         let needles = whole.into_iter().flatten().map(|text| {
             let mut needle = Vec::new();
             write_text(&mut needle, text);
@@ -153,6 +160,12 @@ impl Filter {
 
     fn fits(&self, record: &Value) -> Fit {
         let text = |name: &str| record.get(name).and_then(Value::as_str);
+        if text("type") == Some(ADMINISTRATION) {
+            return if self.fits_act(record) { Fit::Yes } else { Fit::No };
+        }
+        if self.target.is_some() {
+            return Fit::No;
+        }
         if text("type") != Some(REQUEST) {
             return if self.events && self.is_open() && self.is_in_time(record) { Fit::Yes } else { Fit::No };
         }
@@ -175,6 +188,22 @@ impl Filter {
         }
     }
 
+    /// Acts fit what is asked of them, and never what only requests have.
+    fn fits_act(&self, record: &Value) -> bool {
+        let text = |name: &str| record.get(name).and_then(Value::as_str);
+        let within = |object: &str, name: &str| record.get(object)?.get(name)?.as_str();
+        let who = [within("actor", "user"), within("actor", "login"), within("facts", "principal")];
+        let of_requests = [&self.route, &self.resource, &self.key, &self.field, &self.outcome];
+        let is =
+            |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
+        of_requests.iter().all(|asked| asked.is_none())
+            && self.is_in_time(record)
+            && who.into_iter().any(|who| is(&self.who, who))
+            && is(&self.action, text("action"))
+            && is(&self.id, text("id"))
+            && is(&self.target, text("target"))
+    }
+
     /// Whether nothing is asked for that only requests have.
     fn is_open(&self) -> bool {
         let asked = [
@@ -186,6 +215,7 @@ impl Filter {
             &self.field,
             &self.outcome,
             &self.id,
+            &self.target,
         ];
         asked.iter().all(|text| text.is_none())
     }

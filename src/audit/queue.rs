@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::base::Clock;
+use crate::store::Act;
 use crate::telemetry::Metrics;
 
 use super::log::{AuditError, Closing, Sealed};
@@ -42,6 +43,8 @@ struct State {
     gone: bool,
     /// A new segment is asked for.
     rotate: bool,
+    /// An act waits, for which the disk is forced.
+    forced: bool,
     /// The thread has something to look after.
     called: bool,
     /// The thread waits to be woken.
@@ -64,6 +67,7 @@ pub(super) struct Entry {
 pub(super) enum Content {
     Request(Box<Draft>),
     Event(Event),
+    Act(Box<Act>),
 }
 
 /// A place in the queue, given back when dropped.
@@ -156,12 +160,15 @@ impl Queue {
 
     /// Moves what waits into `backlog`.
     pub(super) fn gather(&self, backlog: &mut VecDeque<Entry>) {
-        backlog.append(&mut self.lock().entries);
+        let mut state = self.lock();
+        state.forced = false;
+        backlog.append(&mut state.entries);
     }
 
-    /// Whether a new segment is asked for, in which what waits belongs.
-    pub(super) fn is_turning(&self) -> bool {
-        self.lock().rotate
+    /// Whether what waits takes long: a new segment is asked for, in which it belongs, or the disk is forced for it.
+    pub(super) fn is_for_the_thread(&self) -> bool {
+        let state = self.lock();
+        state.rotate || state.forced
     }
 
     /// Whether nothing waits.
@@ -247,6 +254,13 @@ impl Queue {
     }
 }
 
+impl Entry {
+    /// Whether it is an act of administration.
+    pub(super) fn is_act(&self) -> bool {
+        matches!(self.content, Content::Act(_))
+    }
+}
+
 impl Slot {
     /// Puts an entry into the queue. What comes out sees to it that it is written, and is told when it is, if there is
     /// a `pen` to wait for.
@@ -266,6 +280,7 @@ impl Slot {
             error!("audit record lost: the log has ended");
             return Closing::at_once(Err(AuditError::Closed));
         }
+        state.forced |= entry.is_act();
         state.entries.push_back(entry);
         if pen.is_none() {
             queue.wake(state);

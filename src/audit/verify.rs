@@ -4,6 +4,7 @@
 //! What each part catches is said in `docs/audit.md`. Verification needs nothing but the files, and may run beside
 //! a gateway that writes them: heads are read first, so the log can only be longer than they say.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use serde_json::Value;
 use crate::base::{Secret, Severity};
 
 use super::chain::{Chain, Fault, Link, hash_text};
-use super::content::REQUEST;
+use super::content::{ADMINISTRATION, REQUEST};
 use super::head::{Head, Signature, Signer, segment_message};
 use super::lines::{Line, Lines};
 use super::segment::{HEAD_FILE, segment_files};
@@ -41,6 +42,8 @@ pub struct Verdict {
     pub records: u64,
     /// Requests among them.
     pub requests: u64,
+    /// Acts of administration among them.
+    pub acts: u64,
     /// Number, hash and time of the last record that is right.
     pub last: Option<(u64, String, String)>,
     /// The highest record that a head which fits names.
@@ -115,6 +118,8 @@ struct Verification<'v> {
     /// Numbers that were skipped by the record just read and that a record of type `loss` must explain.
     skipped: Option<(u64, u64)>,
     latest: Option<Timestamp>,
+    /// The ids of acts so far.
+    acts: HashSet<String>,
     file: String,
     line: u64,
     verdict: Verdict,
@@ -133,6 +138,7 @@ impl<'v> Verification<'v> {
             segment: None,
             skipped: None,
             latest: None,
+            acts: HashSet::new(),
             file: String::new(),
             line: 0,
             verdict: Verdict { signed: !signers.is_empty(), ..Verdict::default() },
@@ -218,6 +224,7 @@ impl<'v> Verification<'v> {
         self.check_heads(&link)?;
         self.verdict.records += 1;
         self.verdict.requests += u64::from(kind == REQUEST);
+        self.verdict.acts += u64::from(kind == ADMINISTRATION);
         let time = text(record, "time").to_owned();
         self.verdict.last = Some((link.sequence, hash_text(&link.hash).to_owned(), time));
         Ok(())
@@ -324,7 +331,12 @@ impl<'v> Verification<'v> {
 
     /// What a right record says about the log itself.
     fn notice(&mut self, link: &Link<'_>, record: &Value, kind: &str) {
-        let time = text(record, if kind == REQUEST { "closed" } else { "time" });
+        let when = match kind {
+            REQUEST => "closed",
+            ADMINISTRATION => "recorded",
+            _ => "time",
+        };
+        let time = text(record, when);
         let n = link.sequence;
         match kind {
             START => match text(record, "head") {
@@ -353,6 +365,11 @@ impl<'v> Verification<'v> {
                     number(record, "requests").unwrap_or(0)
                 ),
             ),
+            // Its id is what keeps it from being written twice.
+            ADMINISTRATION if !self.acts.insert(text(record, "id").to_owned()) => {
+                let what = format!("the act `{}` is recorded for the second time", text(record, "id"));
+                self.find(Severity::Warning, what);
+            }
             RESUME => {
                 self.find(Severity::Note, format!("the log could not be written for a while, until {time}"));
             }

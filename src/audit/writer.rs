@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::chain::{Chain, hash_text};
-use super::content::{EVENT, Time};
+use super::content::{ADMINISTRATION, EVENT, Time, write_act};
 use super::head::{Head, Signer, segment_message};
 use super::log::{AuditError, Sealed, Settings, Sync};
 use super::queue::{Content, Entry, Queue};
@@ -156,7 +156,7 @@ impl Writer {
             o.text("version", env!("CARGO_PKG_VERSION"));
         });
         self.append(before)?;
-        self.secure()
+        self.secure(false)
     }
 
     /// Whether what comes can be written at once, without anything that takes long.
@@ -224,7 +224,7 @@ impl Writer {
         let suppressed = self.queue.take_suppressed();
         if self.backlog.is_empty() && suppressed == 0 && self.failures == 0 {
             if self.unsafe_end {
-                let result = self.secure();
+                let result = self.secure(false);
                 self.secured(&result);
             }
             return;
@@ -243,13 +243,14 @@ impl Writer {
             info!("audit log is written again");
             self.failures = 0;
         }
-        let result = self.secure();
+        let acts = self.backlog.iter().take(count).any(Entry::is_act);
+        let result = self.secure(acts);
         let took = self.queue.clock.monotonic().saturating_sub(began);
         self.slow = took >= SLOW;
         self.queue.metrics.audit_write(took);
-        // The records are written. Under `Sync::Always` that is not enough: nobody is told so unless the disk has
-        // them; they stay in the log in any case.
-        let error = result.as_ref().err().filter(|_| self.sync == Sync::Always);
+        // The records are written. Under `Sync::Always`, and for acts, that is not enough: nobody is told so unless the
+        // disk has them; they stay in the log in any case.
+        let error = result.as_ref().err().filter(|_| acts || self.sync == Sync::Always);
         let error = error.map(|error| AuditError::Write(error.to_string().into()));
         self.acknowledge(count, first, error.as_ref());
         self.secured(&result);
@@ -276,6 +277,7 @@ impl Writer {
     }
 
     fn seal_backlog(&mut self) -> usize {
+        let now = self.queue.clock.now();
         let mut count = 0;
         for entry in &self.backlog {
             if self.buffer.len() >= BATCH_BYTES {
@@ -284,6 +286,7 @@ impl Writer {
             self.chain.seal(&mut self.buffer, |o| match &entry.content {
                 Content::Request(draft) => draft.write(o),
                 Content::Event(event) => event.write(o),
+                Content::Act(act) => write_act(act, now, o),
             });
             count += 1;
         }
@@ -304,11 +307,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Moves the head to the chain's end, and forces the disk if every record demands it.
-    fn secure(&mut self) -> io::Result<()> {
+    /// Moves the head to the chain's end, and forces the disk if every record demands it, or one of these does.
+    fn secure(&mut self, force: bool) -> io::Result<()> {
         let head = Head::new(self.chain, self.medium.segment(), self.queue.clock.now(), self.signer.as_ref());
         self.medium.anchor(&head)?;
-        if self.sync == Sync::Always {
+        if force || self.sync == Sync::Always {
             self.medium.sync()?;
             self.unsynced_since = None;
         }
@@ -337,7 +340,9 @@ impl Writer {
             let outcome = match &entry.content {
                 Content::Request(draft) => draft.outcome.name(),
                 Content::Event(_) => EVENT,
+                Content::Act(_) => ADMINISTRATION,
             };
+            let error = error.filter(|_| self.sync == Sync::Always || entry.is_act());
             self.queue.metrics.audit_written(outcome);
             if let Some(written) = entry.written {
                 // An error here means that nobody waits any more: the caller went away meanwhile.
@@ -385,7 +390,7 @@ impl Writer {
         match self.medium.begin_segment(&self.buffer) {
             Ok(()) => {
                 (self.rotate, self.overdue) = (false, false);
-                let result = self.secure();
+                let result = self.secure(false);
                 self.secured(&result);
             }
             Err(error) => {
@@ -441,7 +446,7 @@ impl Writer {
             o.shown("time", Time(now));
             o.text("type", STOP);
         });
-        let stopped = self.append(before).and_then(|()| self.secure()).and_then(|()| self.medium.sync());
+        let stopped = self.append(before).and_then(|()| self.secure(false)).and_then(|()| self.medium.sync());
         if let Err(error) = stopped {
             error!(%error, "audit log could not be ended in order");
         }

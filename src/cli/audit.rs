@@ -69,7 +69,7 @@ struct Verify {
 struct Find {
     #[command(flatten)]
     place: Place,
-    /// A caller: id, name, or the name of its key.
+    /// A caller: id, name, or the name of its key; or who did an act of administration.
     #[arg(long)]
     who: Option<String>,
     /// The key of a business record that was given out.
@@ -81,7 +81,7 @@ struct Find {
     /// A field that was given out, shown or masked: `customer.phone`, or `phone` of any resource.
     #[arg(long)]
     field: Option<String>,
-    /// An action: list, read, create, update, delete, export, or a named one.
+    /// An action: list, read, create, update, delete, export, or a named one; `keys.create`, `freeze`, `unmask` …
     #[arg(long)]
     action: Option<String>,
     /// A part of a route.
@@ -93,6 +93,9 @@ struct Find {
     /// The id that the caller was told, or the decision's.
     #[arg(long)]
     id: Option<String>,
+    /// To what or whom an act of administration was done: a key's id, a principal, a mask.
+    #[arg(long)]
+    target: Option<String>,
     /// From this time: `2026-03-01`, or `2026-03-01T08:00:00+08:00`. A day is a day in UTC.
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Timestamp>,
@@ -148,8 +151,9 @@ fn print_verdict(evidence: &Evidence, verdict: &Verdict, out: &mut impl Write) -
         writeln!(out, "{severity}: {finding}")?;
     }
     let segments = evidence.segments.len();
-    let Verdict { records, requests, .. } = verdict;
-    writeln!(out, "{records} records ({requests} requests) in {segments} segments were checked")?;
+    let Verdict { records, requests, acts, .. } = verdict;
+    let acts = if *acts == 0 { String::new() } else { format!(", {acts} acts of administration") };
+    writeln!(out, "{records} records ({requests} requests{acts}) in {segments} segments were checked")?;
     if let Some((sequence, hash, time)) = &verdict.last {
         writeln!(out, "the last one is record {sequence} of {time}, with the hash {hash}")?;
     }
@@ -217,6 +221,9 @@ fn print_match(found: &Match, out: &mut impl Write) -> io::Result<()> {
     let number = |name: &str| record.get(name).and_then(Value::as_u64).unwrap_or(0);
     let time = text("time").unwrap_or("-");
     let kind = text("type").unwrap_or("-");
+    if kind == "administration" {
+        return print_act(record, time, out);
+    }
     if kind != "request" {
         let facts = record.get("facts").map(Value::to_string).unwrap_or_default();
         return writeln!(out, "{time}  {:<16} {} {facts}", "-", text("event").unwrap_or(kind));
@@ -250,6 +257,22 @@ fn print_match(found: &Match, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
+/// One line: when, who, what, to whom, why.
+fn print_act(record: &Value, time: &str, out: &mut impl Write) -> io::Result<()> {
+    let text = |name: &str| record.get(name).and_then(Value::as_str);
+    let actor = |name: &str| record.get("actor").and_then(|actor| actor.get(name)).and_then(Value::as_str);
+    let (user, host) = (actor("login").or(actor("user")).unwrap_or("-"), actor("host").unwrap_or("-"));
+    let who = format!("{user}@{host}");
+    write!(out, "{time}  {who:<16} {:<14} {}", text("action").unwrap_or("-"), text("target").unwrap_or("-"))?;
+    if let Some(facts) = record.get("facts") {
+        write!(out, " {facts}")?;
+    }
+    if let Some(reason) = text("reason") {
+        write!(out, "  {reason}")?;
+    }
+    writeln!(out)
+}
+
 impl Find {
     fn filter(self) -> Filter {
         Filter {
@@ -261,6 +284,7 @@ impl Find {
             field: self.field,
             outcome: self.outcome,
             id: self.id,
+            target: self.target,
             since: self.since,
             until: self.until,
             events: self.events,

@@ -23,6 +23,7 @@ use crate::identity::{
 use crate::store::Store;
 
 use super::FAILED;
+use super::acts::{Acts, reason};
 
 /// Arguments of `fieldgate keys`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,9 @@ pub(super) struct Args {
         env = "FIELDGATE_CONFIG"
     )]
     config: PathBuf,
+    /// Why, for the audit.
+    #[arg(long, global = true, value_name = "TEXT", value_parser = reason)]
+    reason: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -138,7 +142,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             .await
             .map_err(|report| anyhow::anyhow!("{}", report.to_text(false).trim_end().to_owned()))?;
         let now = SystemClock::new().now();
-        let done = execute(args.command, &store, now, &mut io::stdout(), &mut io::stderr()).await;
+        let (mut acts, mut notes) = (Acts::new(args.reason), io::stderr());
+        let done = execute(args.command, &store, &mut acts, now, &mut io::stdout(), &mut notes).await;
+        if done.is_ok() {
+            acts.record_later(&config, &store, &mut notes).await?;
+        }
         store.close().await;
         match done {
             // Whoever read the list has seen enough (`| head`).
@@ -152,6 +160,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn execute(
     command: Command,
     store: &Store,
+    acts: &mut Acts,
     now: Timestamp,
     out: &mut impl Write,
     notes: &mut impl Write,
@@ -160,7 +169,7 @@ async fn execute(
         Command::Create(create) => {
             let new = create.key(now)?;
             let whom = new.owner.principal.clone();
-            let issued = create_key(store, new, now).await?;
+            let issued = create_key(store, new, acts.act("keys.create", "", now), now).await?;
             writeln!(out, "{}", issued.text.expose())?;
             writeln!(notes, "key {} for {whom}; it cannot be shown again", issued.id)?;
         }
@@ -174,7 +183,8 @@ async fn execute(
         }
         Command::Rotate(Rotate { id, overlap, expires }) => {
             let expires = expires.map(|expiry| expiry.after(now)).transpose()?;
-            let Some(issued) = rotate_key(store, &id, overlap, expires, now).await? else {
+            let act = acts.act("keys.rotate", &id, now);
+            let Some(issued) = rotate_key(store, &id, overlap, expires, act, now).await? else {
                 writeln!(notes, "there is no key `{}` that could be rotated", id.escape_debug())?;
                 return Ok(FAILED.into());
             };
@@ -188,7 +198,7 @@ async fn execute(
         }
         Command::Hash => bail!("`hash` needs no store"),
         Command::Revoke(Revoke { id }) => {
-            if !revoke_key(store, &id, now).await? {
+            if !revoke_key(store, &id, acts.act("keys.revoke", &id, now), now).await? {
                 writeln!(notes, "there is no key `{}` that could be revoked", id.escape_debug())?;
                 return Ok(FAILED.into());
             }
@@ -382,7 +392,8 @@ mod tests {
             let words = ["keys"].iter().chain(line);
             let command = Line::try_parse_from(words).unwrap().args.command;
             let (mut out, mut notes) = (Vec::new(), Vec::new());
-            let done = execute(command, &self.store, self.now, &mut out, &mut notes).await;
+            let mut acts = Acts::new(None);
+            let done = execute(command, &self.store, &mut acts, self.now, &mut out, &mut notes).await;
             let notes = String::from_utf8(notes).unwrap();
             let notes = done.as_ref().map_or_else(|error| error.to_string(), |_| notes);
             let good = done.is_ok_and(|code| format!("{code:?}") == format!("{:?}", ExitCode::SUCCESS));

@@ -8,15 +8,17 @@
 //! | 0 | done |
 //! | 1 | it failed: a mistake in a policy or configuration, a malformed answer, a broken audit chain |
 //! | 2 | the command line is wrong |
-//! | 3 | `apply`: the policy refuses the request |
+//! | 3 | `apply`, `unmask`: the policy refuses it |
 //! | 4 | `diff`: somebody gains rights, or something protects less |
 
+mod acts;
 mod apply;
 mod audit;
 mod check;
 mod demo;
 mod diff;
 mod explain;
+mod freeze;
 #[cfg(test)]
 mod golden;
 mod health;
@@ -29,6 +31,7 @@ mod request;
 mod schema;
 mod serve;
 mod test;
+mod unmask;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -71,6 +74,14 @@ enum Command {
     Audit(audit::Args),
     /// Make, list and revoke API keys.
     Keys(keys::Args),
+    /// Refuse a principal everything, at once and until it is lifted.
+    Freeze(freeze::Freeze),
+    /// Lift a freeze, also one that a limit made.
+    Unfreeze(freeze::Unfreeze),
+    /// List who is frozen, since when and why.
+    Freezes(freeze::List),
+    /// Turn back what a mask of the kind `fpe` has written, for whoever has the right to it; the audit knows first.
+    Unmask(unmask::Args),
     /// Ask a running gateway whether it is ready.
     Health(health::Args),
 }
@@ -91,6 +102,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Lsp(args) => lsp::run(&args),
         Command::Audit(args) => audit::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::Freeze(args) => freeze::run_freeze(args),
+        Command::Unfreeze(args) => freeze::run_unfreeze(args),
+        Command::Freezes(args) => freeze::run_list(args),
+        Command::Unmask(args) => unmask::run(args),
         Command::Health(args) => health::run(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::base::Secret;
-use crate::store::{KeyRow, Store, StoreError};
+use crate::store::{Act, KeyRow, Store, StoreError};
 
 use super::config::KeyOwner;
 use super::key_text;
@@ -64,8 +64,13 @@ pub enum IssueError {
     Store(#[from] StoreError),
 }
 
-/// Makes a key. The secret is in the answer and nowhere else.
-pub async fn create_key(store: &Store, new: NewKey, now: Timestamp) -> Result<IssuedKey, IssueError> {
+/// Makes a key. The secret is in the answer and nowhere else. `act` tells of it; what it was done to is added here.
+pub async fn create_key(
+    store: &Store,
+    new: NewKey,
+    act: Act,
+    now: Timestamp,
+) -> Result<IssuedKey, IssueError> {
     let NewKey { name, owner, expires } = new;
     check("name", &name)?;
     check("principal", &owner.principal)?;
@@ -89,7 +94,7 @@ pub async fn create_key(store: &Store, new: NewKey, now: Timestamp) -> Result<Is
         last_used_at: None,
         revision: 0,
     };
-    store.add_key(&row).await?;
+    store.add_key(&row, &told(act, &row, &owner)).await?;
     Ok(IssuedKey { id: key.id, text: key.text })
 }
 
@@ -101,13 +106,12 @@ pub async fn rotate_key(
     id: &str,
     overlap: Duration,
     expires: Option<Timestamp>,
+    act: Act,
     now: Timestamp,
 ) -> Result<Option<IssuedKey>, IssueError> {
     let Some(old) = store.keys_since(0).await?.into_iter().find(|row| row.id == id) else { return Ok(None) };
     // One that nobody can read opens nothing; a copy of it would not, either.
-    if serde_json::from_str::<KeyOwner>(&old.details).is_err() {
-        return Ok(None);
-    }
+    let Ok(owner) = serde_json::from_str::<KeyOwner>(&old.details) else { return Ok(None) };
     let now_micros = now.as_microsecond();
     let same_time = old.expires_at.map(|at| now_micros.saturating_add(at.saturating_sub(old.created_at)));
     let expires_at = expires.map(|at| at.as_microsecond()).or(same_time);
@@ -126,7 +130,9 @@ pub async fn rotate_key(
         ..old
     };
     let overlap = i64::try_from(overlap.as_micros()).unwrap_or(i64::MAX);
-    let replaced = store.replace_key(id, now_micros.saturating_add(overlap), &row).await?;
+    let until = now_micros.saturating_add(overlap);
+    let act = told(act, &row, &owner).with("replaces", id).with("replaced_until", time(until).to_string());
+    let replaced = store.replace_key(id, until, &row, &act).await?;
     Ok(replaced.then_some(IssuedKey { id: key.id, text: key.text }))
 }
 
@@ -138,8 +144,35 @@ pub async fn list_keys(store: &Store) -> Result<Vec<KeySummary>, StoreError> {
 }
 
 /// Revokes a key. `false`: there is none of this id that was not revoked before.
-pub async fn revoke_key(store: &Store, id: &str, now: Timestamp) -> Result<bool, StoreError> {
-    store.revoke_key(id, now.as_microsecond()).await
+pub async fn revoke_key(store: &Store, id: &str, act: Act, now: Timestamp) -> Result<bool, StoreError> {
+    let act = Act { target: id.to_owned(), ..act };
+    store.revoke_key(id, now.as_microsecond(), &act).await
+}
+
+/// The act of making a key: its id, whom it stands for, what it gives and until when.
+fn told(act: Act, row: &KeyRow, owner: &KeyOwner) -> Act {
+    let mut act = Act { target: row.id.clone(), ..act }.with("principal", &owner.principal);
+    if !row.name.is_empty() {
+        act = act.with("name", &row.name);
+    }
+    if let Some(issuer) = &owner.issuer {
+        act = act.with("issuer", issuer);
+    }
+    let networks: Vec<String> = owner.networks.iter().map(ToString::to_string).collect();
+    for (name, list) in [
+        ("groups", &owner.groups),
+        ("roles", &owner.roles),
+        ("scopes", &owner.scopes),
+        ("networks", &networks),
+    ] {
+        if !list.is_empty() {
+            act = act.with(name, list.join(" "));
+        }
+    }
+    match row.expires_at {
+        Some(at) => act.with("expires", time(at).to_string()),
+        None => act,
+    }
 }
 
 fn summary(row: KeyRow) -> KeySummary {

@@ -53,6 +53,8 @@ pub struct Limited {
     pub retry_after: Duration,
     /// Whether the counter itself failed (the store is down or full), not the caller.
     pub unavailable: bool,
+    /// Whether whoever exceeded it is to be frozen.
+    pub freezes: bool,
     /// The limit as it stands, for the answer's fields.
     pub remaining: Vec<Remaining>,
 }
@@ -265,7 +267,7 @@ impl Shared {
 
     fn enter(&self, rule: &Arc<LimitRule>, subject: &Arc<str>, ticket: &mut Ticket) -> Result<(), Limited> {
         let most = match rule.on_exceed {
-            OnExceed::Refuse => rule.amount,
+            OnExceed::Refuse | OnExceed::Freeze => rule.amount,
             OnExceed::Warn => u64::MAX,
         };
         match self.running.enter(&rule.name, subject, most) {
@@ -291,7 +293,7 @@ impl Shared {
         };
         match (self.rates.take(&rate, subject), rule.on_exceed) {
             (Ok(()), _) | (Err(_), OnExceed::Warn) => Ok(()),
-            (Err(wait), OnExceed::Refuse) => Err(refused(rule, wait, false)),
+            (Err(wait), OnExceed::Refuse | OnExceed::Freeze) => Err(refused(rule, wait, false)),
         }
     }
 
@@ -323,6 +325,10 @@ impl Shared {
     async fn refuse_exhausted(&self, lines: &[Line]) -> Result<(), Limited> {
         let amounts = Amounts::default();
         for line in lines {
+            // Who is frozen for it has been about to get too much: a request that may give nothing is no such thing.
+            if line.rule.on_exceed == OnExceed::Freeze {
+                continue;
+            }
             match line.rule.unit {
                 LimitUnit::Records | LimitUnit::Bytes => {}
                 LimitUnit::Requests | LimitUnit::DistinctRecords | LimitUnit::Concurrent => continue,
@@ -405,7 +411,8 @@ fn refused(rule: &LimitRule, retry_after: Duration, unavailable: bool) -> Limite
         remaining: 0,
         reset_secs: if windowed { wait } else { 0 },
     };
-    Limited { limit: Arc::clone(&rule.name), retry_after, unavailable, remaining: vec![remaining] }
+    let freezes = rule.on_exceed == OnExceed::Freeze && !unavailable;
+    Limited { limit: Arc::clone(&rule.name), retry_after, unavailable, freezes, remaining: vec![remaining] }
 }
 
 #[expect(clippy::expect_used, reason = "INVARIANT: HMAC takes keys of any length")]

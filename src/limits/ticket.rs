@@ -139,7 +139,7 @@ impl Line {
             LimitUnit::Concurrent => (0, None),
         };
         let enforced = match self.rule.on_exceed {
-            OnExceed::Refuse => true,
+            OnExceed::Refuse | OnExceed::Freeze => true,
             OnExceed::Warn => false,
         };
         Demand {
@@ -164,6 +164,7 @@ impl Line {
             limit: Arc::clone(&self.rule.name),
             retry_after: wait,
             unavailable: refusal == Refusal::Unavailable,
+            freezes: self.rule.on_exceed == OnExceed::Freeze && refusal != Refusal::Unavailable,
             remaining: vec![self.remaining(now)],
         }
     }

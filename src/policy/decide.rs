@@ -46,7 +46,7 @@ impl Plan {
         if let Some(batch) = &route.batch {
             return self.decide_batch((route, batch), view, principal, operation, now);
         }
-        let asked = Asked { principal, operation: &operation, route, now, view };
+        let asked = Asked { principal, action: None, request: Some((&operation, route)), now, view };
         let roles = self.roles(&asked);
         let guards =
             || route.guards(view).filter_map(|index| Some((*index, self.tables.guards.get(*index)?)));
@@ -173,10 +173,11 @@ impl Plan {
     }
 
     fn rights(&self, asked: &Asked<'_>, roles: &[RoleId], hiding: &[usize]) -> Option<Arc<Rights>> {
-        let Asked { route, view, .. } = *asked;
+        let Asked { view, .. } = *asked;
+        let (operation, route) = asked.request?;
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let mut key = Vec::with_capacity(2 + roles.len() + hiding.len());
-        key.extend([number(asked.operation.route), number(roles.len())]);
+        key.extend([number(operation.route), number(roles.len())]);
         key.extend(roles);
         key.extend(hiding.iter().map(|guard| number(*guard)));
         let known = match view {
@@ -216,6 +217,20 @@ impl Plan {
         roles
     }
 
+    /// The roles a principal holds now, and what guards on turning masks back read: there is no request.
+    pub(super) fn beside_requests(
+        &self,
+        principal: &Principal,
+        action: &str,
+        now: Timestamp,
+    ) -> (Vec<RoleId>, Params) {
+        let asked = Asked { principal, action: Some(action), request: None, now, view: View::Live };
+        let roles = self.roles(&asked);
+        let guards = self.tables.guards.iter().filter(|guard| guard.is_on_unmasking());
+        let params = self.bind(&asked, &roles, &reads_of(guards.map(|guard| &guard.require)));
+        (roles, params)
+    }
+
     /// The values of principal and request that some conditions read, however many others the policy has.
     fn bind(&self, asked: &Asked<'_>, roles: &[RoleId], reads: &[usize]) -> Params {
         self.bind_with(asked, &Held { plan: self, roles }, reads)
@@ -232,8 +247,9 @@ impl Plan {
 /// Who asks for what, when.
 struct Asked<'a> {
     principal: &'a Principal,
-    operation: &'a Operation,
-    route: &'a RouteTable,
+    /// What is to be done where there is no request.
+    action: Option<&'a str>,
+    request: Option<(&'a Operation, &'a RouteTable)>,
     now: Timestamp,
     view: View,
 }
@@ -303,7 +319,13 @@ fn of_principal(principal: &Principal, param: &Param, roles: &dyn RoleNames) -> 
 
 fn of_request(asked: &Asked<'_>, param: &Param) -> Option<Value> {
     let (first, below) = param.path.split_first()?;
-    let operation = asked.operation;
+    match (first.as_ref(), below, asked.action) {
+        ("time", [], _) => return Some(Value::Time(asked.now)),
+        ("action", [], Some(action)) => return Some(Value::text(action)),
+        _ => {}
+    }
+    // Conditions on a request are not met where there is none.
+    let (operation, route) = asked.request?;
     match (first.as_ref(), below) {
         ("method", []) => Some(Value::text(operation.method().as_str())),
         ("path", []) => Some(Value::text(operation.path())),
@@ -323,9 +345,8 @@ fn of_request(asked: &Asked<'_>, param: &Param) -> Option<Value> {
             // Given twice: nobody knows which one the upstream takes.
             if values.next().is_some() { None } else { Some(Value::text(first.1.as_str())) }
         }
-        ("action", []) => asked.route.about.as_ref().map(|(action, _)| Value::text(action.name())),
-        ("resource", []) => asked.route.facts.resource.as_ref().map(|name| Value::Text(name.clone())),
-        ("time", []) => Some(Value::Time(asked.now)),
+        ("action", []) => route.about.as_ref().map(|(action, _)| Value::text(action.name())),
+        ("resource", []) => route.facts.resource.as_ref().map(|name| Value::Text(name.clone())),
         _ => None,
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn lint(documents: &Documents, set: &PolicySet, tables: &Tables) {
     lint.dead_routes();
     lint.weak_masks();
     lint.fields_shown_to_all();
+    lint.unmasked_by_all();
     lint.constant_conditions();
 }
 
@@ -223,6 +224,19 @@ impl Lint<'_> {
                     .related(self.documents.place(permission.mark), "shown here"),
                 );
             }
+        }
+    }
+
+    /// A mask that everybody may have turned back hides nothing.
+    fn unmasked_by_all(&self) {
+        let everybody = self.held_by_everybody();
+        for (id, role) in self.set.roles.iter().enumerate() {
+            let Some(mask) = role.unmask.first().filter(|_| everybody.contains(&(id as u32))) else {
+                continue;
+            };
+            let message =
+                format!("everybody who is authenticated may have values of `{}` turned back", mask.text);
+            self.warn("unmasked-by-all", message, "give the right to a role that fewer hold", mask.mark);
         }
     }
 

@@ -28,6 +28,7 @@ mod shadow;
 mod survey;
 mod target;
 mod tree;
+mod unmask;
 mod uphold;
 mod when;
 mod xml;
@@ -51,6 +52,7 @@ pub use survey::{
     FieldFacts, GuardFacts, PermissionFacts, ResourceFacts, RoleFacts, RouteRights, Survey, access_at,
 };
 pub use tree::Tree;
+pub use unmask::{Unmask, UnmaskDenial};
 
 #[cfg(test)]
 pub(crate) mod tests;

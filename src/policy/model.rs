@@ -117,6 +117,8 @@ pub(super) struct RoleTable {
     pub(super) permissions: Vec<PermissionId>,
     /// Those in shadow.
     pub(super) shadow: Vec<PermissionId>,
+    /// The masks it lets be turned back.
+    pub(super) unmask: Vec<Arc<str>>,
 }
 
 /// Who holds a role, and when. Users and groups are in the index of the plan.

@@ -431,6 +431,8 @@ pub enum OnExceed {
     Refuse,
     /// It passes and is logged and counted.
     Warn,
+    /// The principal is frozen: it gets nothing more until somebody lifts it.
+    Freeze,
 }
 
 /// A refusal by the policy.

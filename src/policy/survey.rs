@@ -28,6 +28,8 @@ pub struct RoleFacts {
     pub name: Arc<str>,
     /// Every role whose permissions it has too, nearest first.
     pub inherits: Vec<Arc<str>>,
+    /// The masks its holders may have turned back, by its own word or by what it inherits.
+    pub unmasks: Vec<Arc<str>>,
 }
 
 /// A record type and its labelled fields.
@@ -118,7 +120,8 @@ impl Survey<'_> {
         (0..roles.len() as RoleId)
             .filter_map(|id| {
                 let name = roles.get(id as usize)?.name.clone();
-                Some(RoleFacts { name, inherits: self.above(id) })
+                let unmasks = self.plan.tables.unmasks(&[id]).into_keys().collect();
+                Some(RoleFacts { name, inherits: self.above(id), unmasks })
             })
             .collect()
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::audit::{AuditError, Closing, Duty, KEYS_CAP, Outcome, Record};
 use crate::base::Clock;
+use crate::grants::Barred;
 use crate::identity::{Peer, Principal};
 use crate::limits::{Limited, Notice, Remaining};
 use crate::policy::{DenialShape, Foreseen, Permit, RouteFacts, ShadowEffect, Treatment};
@@ -215,12 +216,24 @@ impl Account {
         self.tell(|record| record.limit(limited));
     }
 
+    /// The principal is frozen, now or already.
+    pub(super) fn barred(&mut self, barred: &Barred) {
+        match barred {
+            Barred::Frozen => self.metrics.frozen_refused(),
+            Barred::Limit(limited) => {
+                self.metrics.limit_froze(&limited.limit);
+                self.limited(limited);
+            }
+            Barred::Unknown => {}
+        }
+    }
+
     /// Limits have become worth telling about; their own module has logged it.
     pub(super) fn noticed(&mut self, notices: &[Notice]) {
         for notice in notices {
             let limit = Arc::clone(&notice.limit);
-            let limited =
-                Limited { limit, retry_after: Duration::ZERO, unavailable: false, remaining: Vec::new() };
+            let (retry_after, remaining) = (Duration::ZERO, Vec::new());
+            let limited = Limited { limit, retry_after, unavailable: false, freezes: false, remaining };
             self.tell(|record| record.limit(&limited));
         }
     }
@@ -267,6 +280,7 @@ impl Account {
             | Reject::Lapsed(_)
             | Reject::Upstream(_)
             | Reject::Unscreenable(_)
+            | Reject::Barred(_)
             | Reject::Memory(_)
             | Reject::Audit(_) => Outcome::Refused(reject.to_string()),
         };
@@ -297,6 +311,7 @@ impl Account {
                 }
             }
             Reject::Limited(limited) => self.limited(&limited.clone()),
+            Reject::Barred(barred) => self.barred(&barred.clone()),
             Reject::Upstream(error) => self.upstream_failed(failure(error)),
             Reject::Unscreenable(error) => {
                 if let Some(counts) = error.counts() {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | listener, strictness | socket → `Peer`, request | close, 400, 431 |
 //! | identity | → `Principal` | 401 |
+//! | freezes | `Principal` → the same | 403 |
 //! | policy | `Principal`, `Operation` → `Permit` | 403, 404 |
 //! | limits | `Permit` → `Ticket` | 429 |
 //! | request | `Permit`, request → narrowed request | 400, 403, 413, 415 |
@@ -45,9 +46,9 @@ use uuid::Uuid;
 
 use crate::audit::AuditLog;
 use crate::base::{Clock, fresh_id};
-use crate::grants::Memory;
+use crate::grants::{Freezes, Memory};
 use crate::identity::{Identity, Peer, Principal};
-use crate::limits::{Caller, Limits, Ticket};
+use crate::limits::{Caller, Limited, Limits, Ticket};
 use crate::policy::{Decided, Permit, Plan, Seen};
 use crate::request::{self, Applied, BoxError, Refused, RequestBounds, UpstreamRequest, View};
 use crate::response::{self, ClientFacts, Rewritten, Unscreenable};
@@ -58,7 +59,7 @@ use crate::upstream::{UpstreamResponse, Upstreams};
 use account::Account;
 use arriving::Arriving;
 use memo::Memo;
-use standing::{Standing, Under};
+use standing::{Standing, Stop, Under};
 
 pub use announced::Announcers;
 pub use listener::{ConnectionBounds, Handler, Life, Listener, Refusal};
@@ -102,6 +103,8 @@ pub struct Gateway {
     pub snapshot: ArcSwap<Snapshot>,
     /// Counters; they outlive snapshots.
     pub limits: Limits,
+    /// Who gets nothing.
+    pub freezes: Freezes,
     /// What answers gave callers to come back with.
     pub memory: Memory,
     /// Where every request is recorded.
@@ -150,6 +153,8 @@ impl Gateway {
         };
         if let Some(principal) = &principal {
             account.principal(principal);
+            // Before anything else is told: to who is frozen all is one.
+            self.freezes.admit(principal).await?;
         }
         // Who it is from has left the head, so it is read anew.
         let seen = match route.and_then(|_| at.plan.see(&head)) {
@@ -196,7 +201,10 @@ impl Gateway {
             Some(principal) => Caller::of(principal),
             None => Caller::anonymous(at.identity.address(peer, &head)?),
         };
-        let ticket = self.limits.admit(&caller, &permit).await?;
+        let ticket = match self.limits.admit(&caller, &permit).await {
+            Ok(ticket) => ticket,
+            Err(limited) => return Err(self.stopped(limited, principal.as_ref()).await.into()),
+        };
         at.tokens.seen(principal.as_ref(), &permit, &mut head);
         let mut client = at.client(peer, &head);
         let narrowed = self.narrow(at, &permit, Request::from_parts(head, body)).await?;
@@ -235,6 +243,17 @@ impl Gateway {
             applied.push(read.map_err(|reject| reject.of_item(index + 1))?);
         }
         Ok(request::apply_batch(permit, &applied, &head, &at.bounds).await?)
+    }
+
+    /// A limit stops a request. Where it freezes, that is in the store before anybody is told.
+    async fn stopped(&self, limited: Limited, principal: Option<&Principal>) -> Stop {
+        match principal.filter(|_| limited.freezes) {
+            None => Stop::Limited(limited),
+            Some(principal) => match self.freezes.freeze(principal, limited).await {
+                Ok(barred) => Stop::Frozen(barred),
+                Err(error) => Stop::Unwritten(error),
+            },
+        }
     }
 
     /// Evidence that the permissions of a write apply to the record it is about, where they depend on it. A record
@@ -306,7 +325,7 @@ impl Gateway {
                 let memo = under.as_ref().and_then(|under| {
                     Memo::of(&self.memory, &snapshot.plan, &under.principal, &under.permit)
                 });
-                let standing = under.and_then(|under| Standing::of(self, snapshot, under));
+                let standing = under.map(|under| Standing::of(self, snapshot, under));
                 stream::begin(answer, ticket, standing, memo, account).await
             }
             Err(reject) => Err((reject, Some(account))),

@@ -15,6 +15,7 @@ use http_body_util::Full;
 use uuid::Uuid;
 
 use crate::audit::AuditError;
+use crate::grants::Barred;
 use crate::identity::{Refusal, Unauthenticated};
 use crate::limits::{self, Limited};
 use crate::policy::{Denial, DenialReason, DenialShape};
@@ -42,6 +43,9 @@ pub enum Reject {
     /// Too much.
     #[error("{0}")]
     Limited(#[from] Limited),
+    /// The principal is frozen.
+    #[error("{0}")]
+    Barred(#[from] Barred),
     /// What it wants to read or write is not the caller's to ask for.
     #[error("{0}")]
     Refused(#[from] Refused),
@@ -83,6 +87,7 @@ impl Reject {
             Self::Unauthenticated(error) if error.throttled().is_some() => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Denied(denial) => denial.reason.status(),
+            Self::Barred(Barred::Frozen | Barred::Limit(_)) => StatusCode::FORBIDDEN,
             Self::Limited(limited) if limited.unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(refused) => refused.status(),
@@ -90,7 +95,9 @@ impl Reject {
             Self::NotReleased => StatusCode::NOT_FOUND,
             Self::Upstream(error) => error.status(),
             Self::Unscreenable(error) => error.status(),
-            Self::Lapsed(_) | Self::Memory(_) | Self::Audit(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Barred(Barred::Unknown) | Self::Lapsed(_) | Self::Memory(_) | Self::Audit(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -118,7 +125,10 @@ impl Reject {
                 | DenialReason::Item { .. } => Decision::Denied,
             },
             Self::Limited(_) => Decision::Limited,
-            Self::NotReleased | Self::Lapsed(_) => Decision::Denied,
+            Self::NotReleased | Self::Lapsed(_) | Self::Barred(Barred::Frozen | Barred::Limit(_)) => {
+                Decision::Denied
+            }
+            Self::Barred(Barred::Unknown) => Decision::Failed,
             Self::Upstream(_) | Self::Unscreenable(_) | Self::Memory(_) | Self::Audit(_) => Decision::Failed,
         }
     }
@@ -188,12 +198,14 @@ impl Reject {
     /// The public text. What one status can mean for different reasons has one text.
     fn message(&self, status: StatusCode) -> String {
         let special = match self {
+            Self::Barred(Barred::Frozen | Barred::Limit(_)) => Some("access frozen".to_owned()),
             Self::Refused(refused) => Some(refused.public()),
             Self::Upstream(error) => Some(error.public().to_owned()),
             Self::Unscreenable(error) => Some(error.public().to_owned()),
             Self::Denied(denial) => public(&denial.reason),
             Self::Framing(_)
             | Self::Unauthenticated(_)
+            | Self::Barred(Barred::Unknown)
             | Self::Limited(_)
             | Self::Slow
             | Self::NotReleased
@@ -223,6 +235,7 @@ impl Reject {
             Self::Refused(refused) => matches!(refused, Refused::Item { .. }),
             Self::Framing(_)
             | Self::Unauthenticated(_)
+            | Self::Barred(_)
             | Self::Limited(_)
             | Self::Slow
             | Self::NotReleased
@@ -255,6 +268,7 @@ impl Reject {
         match self {
             Self::Limited(limited) => Some(limited.retry_after),
             Self::Lapsed(_)
+            | Self::Barred(Barred::Unknown)
             | Self::Memory(_)
             | Self::Audit(_)
             | Self::Upstream(UpstreamError::Busy | UpstreamError::Open) => Some(Duration::from_secs(1)),
@@ -262,6 +276,7 @@ impl Reject {
             Self::Unauthenticated(error) => error.throttled(),
             Self::Upstream(_)
             | Self::Framing(_)
+            | Self::Barred(Barred::Frozen | Barred::Limit(_))
             | Self::Denied(_)
             | Self::Refused(_)
             | Self::Slow
@@ -352,6 +367,7 @@ mod tests {
             limit: "l".into(),
             retry_after: Duration::from_millis(1500),
             unavailable: false,
+            freezes: false,
             remaining: Vec::new(),
         };
         let reject = Reject::Limited(limited);

@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::audit::AuditError;
+use crate::grants::Barred;
 use crate::limits::{Charge, Limited, Ticket, rate_limit_fields};
 use crate::response::{Rewritten, StreamError, Unscreenable};
 use crate::rewrite::Share;
@@ -19,7 +20,7 @@ use crate::telemetry::UpstreamFailure;
 use super::account::{Account, failure};
 use super::memo::Memo;
 use super::reject::Reject;
-use super::standing::{Lapsed, Standing};
+use super::standing::{Lapsed, Standing, WAKE};
 
 /// The body of an answer.
 pub struct Answer(Kind);
@@ -43,6 +44,9 @@ pub enum Unfinished {
     /// The right to it has ended.
     #[error(transparent)]
     Lapsed(#[from] Lapsed),
+    /// Its principal is frozen.
+    #[error(transparent)]
+    Barred(#[from] Barred),
     /// What it gives to come back with could not be remembered.
     #[error(transparent)]
     Memory(#[from] StoreError),
@@ -138,10 +142,10 @@ impl Carry {
     /// The next piece, charged; `None` at the end. None goes out while its record could not be written.
     async fn piece(&mut self) -> Result<Option<Bytes>, Unfinished> {
         let piece = loop {
-            match poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
+            match self.frame().await? {
                 None => break None,
                 // Trailers of an upstream are not passed on.
-                Some(frame) => match frame?.into_data() {
+                Some(frame) => match frame.into_data() {
                     Ok(data) => break Some(data),
                     Err(_) => continue,
                 },
@@ -157,11 +161,28 @@ impl Carry {
             memo.values(self.body.noticed()).await?;
         }
         let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        self.charge(bytes).await?;
+        if let Err(limited) = self.charge(bytes).await {
+            return Err(match &self.standing {
+                Some(standing) => standing.stopped(limited).await,
+                None => limited.into(),
+            });
+        }
         if let Some(account) = &mut self.account {
             account.sends(bytes);
         }
         Ok(piece)
+    }
+
+    /// The next frame; an answer that may not go on ends also while none comes.
+    async fn frame(&mut self) -> Result<Option<Frame<Bytes>>, Unfinished> {
+        loop {
+            let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
+            let Some(standing) = &mut self.standing else { return Ok(frame.await.transpose()?) };
+            match tokio::time::timeout(WAKE, frame).await {
+                Ok(frame) => return Ok(frame.transpose()?),
+                Err(_) => standing.holds()?,
+            }
+        }
     }
 
     /// Charges what was decided since the last piece, and this one's bytes.
@@ -253,6 +274,7 @@ impl Carry {
             Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
             Unfinished::Stream(StreamError::Cut(_)) => account.upstream_failed(UpstreamFailure::Unscreenable),
             Unfinished::Limited(limited) => account.limited(limited),
+            Unfinished::Barred(barred) => account.barred(barred),
             Unfinished::Lapsed(_) | Unfinished::Memory(_) | Unfinished::Audit(_) => {}
         }
         account.cut(why.kind(), why.to_string());
@@ -266,6 +288,7 @@ impl Carry {
             Unfinished::Stream(StreamError::Upstream(error)) => error.into(),
             Unfinished::Limited(limited) => limited.into(),
             Unfinished::Lapsed(lapsed) => lapsed.into(),
+            Unfinished::Barred(barred) => barred.into(),
             Unfinished::Memory(error) => error.into(),
             Unfinished::Audit(error) => error.into(),
         };
@@ -289,6 +312,7 @@ impl Unfinished {
             Self::Stream(error) => error.name(),
             Self::Limited(_) => "limit",
             Self::Lapsed(_) => "lapsed",
+            Self::Barred(_) => "frozen",
             Self::Memory(_) => "memory",
             Self::Audit(_) => "audit",
         }

@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::acts::{Act, full_of_acts, insert_act};
 use super::{Store, StoreError};
 
 /// One API key.
@@ -30,32 +31,43 @@ pub struct KeyRow {
 
 impl Store {
     /// Adds a key; its `revision` is given here.
-    pub async fn add_key(&self, key: &KeyRow) -> Result<(), StoreError> {
+    pub async fn add_key(&self, key: &KeyRow, act: &Act) -> Result<(), StoreError> {
         let count = sqlx::query("SELECT COUNT(*) FROM api_keys");
         let held: i64 = self.run(async |at| count.fetch_one(&at.pool).await?.try_get(0)).await?;
         if usize::try_from(held).unwrap_or(usize::MAX) >= MAX_KEYS {
             return Err(StoreError::Full(MAX_KEYS, "keys"));
         }
-        let row = key.clone();
+        let (row, act) = (key.clone(), act.clone());
         let adding = self.run(async move |at| {
             let mut transaction = at.begin().await?;
             let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
             inserted(row, revision).execute(&mut *transaction).await?;
-            transaction.commit().await
+            if !insert_act(&mut transaction, &act).await? {
+                return Ok(false);
+            }
+            transaction.commit().await?;
+            Ok(true)
         });
-        adding.await.map_err(|error| match error {
+        let added = adding.await.map_err(|error| match error {
             StoreError::Unavailable(sqlx::Error::Database(e)) if e.is_unique_violation() => {
                 StoreError::Exists(key.id.clone())
             }
             other => other,
-        })
+        });
+        if added? { Ok(()) } else { Err(full_of_acts()) }
     }
 
     /// Adds a key in place of another one, which is refused from a time on, or earlier if it says so itself. `false`:
     /// there is no such other one that is in force now, and nothing was added.
-    pub async fn replace_key(&self, old: &str, until: i64, key: &KeyRow) -> Result<bool, StoreError> {
-        let (old, row) = (old.to_owned(), key.clone());
-        self.run(async move |at| {
+    pub async fn replace_key(
+        &self,
+        old: &str,
+        until: i64,
+        key: &KeyRow,
+        act: &Act,
+    ) -> Result<bool, StoreError> {
+        let (old, row, act) = (old.to_owned(), key.clone(), act.clone());
+        let replacing = self.run(async move |at| {
             let mut transaction = at.begin().await?;
             let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
             let ending = sqlx::query(
@@ -70,20 +82,23 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
             if ending.rows_affected() != 1 {
-                return Ok(false);
+                return Ok(Some(false));
             }
             let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
             inserted(row, revision).execute(&mut *transaction).await?;
+            if !insert_act(&mut transaction, &act).await? {
+                return Ok(None);
+            }
             transaction.commit().await?;
-            Ok(true)
-        })
-        .await
+            Ok(Some(true))
+        });
+        replacing.await?.ok_or_else(full_of_acts)
     }
 
     /// Marks a key as revoked. `false`: there is no such key, or it was revoked before.
-    pub async fn revoke_key(&self, id: &str, when: i64) -> Result<bool, StoreError> {
-        let id = id.to_owned();
-        self.run(async move |at| {
+    pub async fn revoke_key(&self, id: &str, when: i64, act: &Act) -> Result<bool, StoreError> {
+        let (id, act) = (id.to_owned(), act.clone());
+        let revoking = self.run(async move |at| {
             let mut transaction = at.begin().await?;
             let revision: i64 = sqlx::query(NEXT_REVISION).fetch_one(&mut *transaction).await?.try_get(0)?;
             let done = sqlx::query(
@@ -94,10 +109,16 @@ impl Store {
             .bind(id)
             .execute(&mut *transaction)
             .await?;
+            if done.rows_affected() != 1 {
+                return Ok(Some(false));
+            }
+            if !insert_act(&mut transaction, &act).await? {
+                return Ok(None);
+            }
             transaction.commit().await?;
-            Ok(done.rows_affected() == 1)
-        })
-        .await
+            Ok(Some(true))
+        });
+        revoking.await?.ok_or_else(full_of_acts)
     }
 
     /// The keys changed after a revision, in the order of their changes. With 0: all.

@@ -1,14 +1,19 @@
-//! What survives a restart: API keys, budgets and small settings, in SQLite (one node) or PostgreSQL (several).
+//! What survives a restart: API keys, budgets, freezes, acts on their way to the audit and small settings, in SQLite
+//! (one node) or PostgreSQL (several).
 //!
 //! Typed rows come in and go out; the meaning of a row belongs to the module that keeps it here. There is one SQL
 //! text and one code path for both databases, through sqlx's `Any` driver, which speaks only TEXT, BIGINT, DOUBLE
 //! and BYTEA. Every statement is bounded in time and the pool in connections; a store that does not answer is an
 //! error for the caller to judge, never a wait without end. It never holds a secret in the clear: keys are hashes.
 
+mod actor;
+mod acts;
 mod budgets;
+mod freezes;
 mod keys;
 mod open;
 #[cfg(test)]
+#[path = "../../tests/it/support/postgres.rs"]
 pub(crate) mod postgres;
 mod remembered;
 mod seal;
@@ -22,7 +27,10 @@ use std::time::Duration;
 use sqlx::{Any, AnyPool, Transaction};
 use tokio_util::task::TaskTracker;
 
+pub use actor::Actor;
+pub use acts::{Act, WaitingAct};
 pub use budgets::{BudgetRow, SeenRecord};
+pub use freezes::FreezeRow;
 pub use keys::KeyRow;
 pub use open::{Config, Location};
 pub use remembered::RememberedRow;

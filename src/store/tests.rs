@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::postgres::Cluster;
-use super::{BudgetRow, Config, KeyRow, Location, SeenRecord, Store, StoreError};
+use super::{Act, BudgetRow, Config, FreezeRow, KeyRow, Location, SeenRecord, Store, StoreError};
 use crate::base::Secret;
 
 fn at(path: &Path) -> Config {
@@ -23,9 +23,11 @@ fn key(id: &str) -> KeyRow {
 }
 
 async fn keeps_keys(store: &Store) {
-    store.add_key(&key("a")).await.unwrap();
-    store.add_key(&KeyRow { expires_at: Some(5), ..key("b") }).await.unwrap();
-    assert!(matches!(store.add_key(&key("a")).await, Err(StoreError::Exists(id)) if id == "a"));
+    store.add_key(&key("a"), &Act::for_tests()).await.unwrap();
+    store.add_key(&KeyRow { expires_at: Some(5), ..key("b") }, &Act::for_tests()).await.unwrap();
+    assert!(
+        matches!(store.add_key(&key("a"), &Act::for_tests()).await, Err(StoreError::Exists(id)) if id == "a")
+    );
 
     let all = store.keys_since(0).await.unwrap();
     assert_eq!(all.iter().map(|k| k.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
@@ -34,9 +36,12 @@ async fn keeps_keys(store: &Store) {
 
     let newest = all[1].revision;
     assert!(store.keys_since(newest).await.unwrap().is_empty());
-    assert!(store.revoke_key("a", 77).await.unwrap());
-    assert!(!store.revoke_key("a", 78).await.unwrap(), "a second revocation changes nothing");
-    assert!(!store.revoke_key("nobody", 78).await.unwrap());
+    assert!(store.revoke_key("a", 77, &Act::for_tests()).await.unwrap());
+    assert!(
+        !store.revoke_key("a", 78, &Act::for_tests()).await.unwrap(),
+        "a second revocation changes nothing"
+    );
+    assert!(!store.revoke_key("nobody", 78, &Act::for_tests()).await.unwrap());
     let changed = store.keys_since(newest).await.unwrap();
     assert_eq!(changed.len(), 1);
     assert_eq!((changed[0].id.as_str(), changed[0].revoked_at), ("a", Some(77)));
@@ -104,8 +109,52 @@ async fn remembers_given_records_with_the_budget(store: &Store) {
     assert!(store.seen_records("d", "s", -1, 10).await.unwrap().is_empty());
 }
 
+async fn puts_an_act_beside_each_change_and_none_beside_what_was_not_changed(store: &Store) {
+    async fn told(store: &Store) -> Vec<String> {
+        let acts = store.acts(100).await.unwrap();
+        let told = acts.iter().map(|waiting| waiting.act.as_ref().unwrap().target.clone()).collect();
+        for waiting in acts {
+            store.act_recorded(&waiting.id).await.unwrap();
+            assert!(!store.act_waits(&waiting.id).await.unwrap());
+        }
+        told
+    }
+    let act = |target: &str| Act { target: target.to_owned(), ..Act::for_tests() };
+    told(store).await;
+    let row = |subject: &str| FreezeRow {
+        issuer: "i".into(),
+        subject: subject.into(),
+        since: 7,
+        cause: "command".into(),
+        reason: "离职".into(),
+    };
+
+    store.add_key(&key("acts"), &act("added")).await.unwrap();
+    store.add_key(&key("acts"), &act("added again")).await.unwrap_err();
+    assert!(store.replace_key("acts", 1 << 60, &key("acts2"), &act("replaced")).await.unwrap());
+    assert!(!store.replace_key("nobody", 1 << 60, &key("acts3"), &act("replaced nobody")).await.unwrap());
+    assert!(store.revoke_key("acts", 5, &act("revoked")).await.unwrap());
+    assert!(!store.revoke_key("acts", 6, &act("revoked again")).await.unwrap());
+    let revision = store.freezes_revision().await.unwrap();
+    assert!(store.freeze(&row("a"), &act("frozen")).await.unwrap());
+    assert!(!store.freeze(&row("a"), &act("frozen again")).await.unwrap());
+    assert_eq!(store.freezes().await.unwrap(), [row("a")]);
+    assert!(store.freezes_revision().await.unwrap() > revision);
+    assert!(!store.unfreeze("", "a", &act("lifted for another issuer")).await.unwrap());
+    assert!(store.unfreeze("i", "a", &act("lifted")).await.unwrap());
+    assert!(!store.unfreeze("i", "a", &act("lifted again")).await.unwrap());
+    assert_eq!(store.freezes().await.unwrap(), []);
+    assert!(store.freezes_revision().await.unwrap() > revision + 1);
+    let mut found = told(store).await;
+    found.sort();
+    assert_eq!(found, ["added", "frozen", "lifted", "replaced", "revoked"]);
+    store.revoke_key("acts2", 6, &act("")).await.unwrap();
+    told(store).await;
+}
+
 async fn everything(store: &Store) {
     keeps_keys(store).await;
+    puts_an_act_beside_each_change_and_none_beside_what_was_not_changed(store).await;
     keeps_settings(store).await;
     swaps_budgets_only_when_unchanged(store).await;
     remembers_given_records_with_the_budget(store).await;
@@ -154,7 +203,7 @@ async fn works_in_a_sqlite_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn works_on_postgresql() {
     let Some(cluster) = Cluster::start() else { return };
-    let mut config = cluster.config();
+    let mut config = Config::new(Location::Postgres(Secret::new(cluster.url())));
     config.operation_timeout = std::time::Duration::from_secs(60);
     everything(&Store::open(&config).await.unwrap()).await;
     let again = Store::open(&config).await.unwrap();
@@ -176,8 +225,37 @@ async fn more_keys_than_a_gateway_can_hold_are_refused() {
         })
         .await
         .unwrap();
-    store.add_key(&key("last")).await.unwrap();
-    assert!(matches!(store.add_key(&key("more")).await, Err(StoreError::Full(100_000, _))));
+    store.add_key(&key("last"), &Act::for_tests()).await.unwrap();
+    assert!(matches!(
+        store.add_key(&key("more"), &Act::for_tests()).await,
+        Err(StoreError::Full(100_000, _))
+    ));
+}
+
+#[tokio::test]
+async fn nothing_is_changed_while_too_much_waits_for_the_audit_but_a_freeze() {
+    let store = Store::memory().await.unwrap();
+    let fill = sqlx::query(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) \
+                INSERT INTO acts (id, content, claim, claimed_at) SELECT 'x' || i, '{}', '', 0 FROM n",
+    );
+    store.run(async |at| fill.execute(&at.pool).await).await.unwrap();
+    store.add_key(&key("last"), &Act::for_tests()).await.unwrap();
+    assert!(matches!(store.add_key(&key("more"), &Act::for_tests()).await, Err(StoreError::Full(10_000, _))));
+    assert!(matches!(store.revoke_key("last", 1, &Act::for_tests()).await, Err(StoreError::Full(..))));
+    assert!(matches!(store.add_acts(&[Act::for_tests()]).await, Err(StoreError::Full(..))));
+    let keys = store.keys_since(0).await.unwrap();
+    assert!(keys.len() == 1 && keys[0].revoked_at.is_none(), "{keys:?}");
+    let row = FreezeRow {
+        issuer: String::new(),
+        subject: "a".into(),
+        since: 7,
+        cause: "limit x".into(),
+        reason: String::new(),
+    };
+    assert!(store.freeze(&row, &Act::for_tests()).await.unwrap(), "nobody goes unfrozen for want of room");
+    assert!(matches!(store.unfreeze("", "a", &Act::for_tests()).await, Err(StoreError::Full(..))));
+    assert_eq!(store.freezes().await.unwrap(), [row]);
 }
 
 #[tokio::test]
@@ -206,7 +284,7 @@ async fn a_file_survives_a_restart_and_serves_two_processes() {
     let first = Store::open(&at(&path)).await.unwrap();
     first.set_setting("x", "1").await.unwrap();
     let beside = Store::open(&at(&path)).await.unwrap();
-    beside.add_key(&key("a")).await.unwrap();
+    beside.add_key(&key("a"), &Act::for_tests()).await.unwrap();
     assert_eq!(first.keys_since(0).await.unwrap().len(), 1, "what another process wrote is seen");
     first.close().await;
     beside.close().await;

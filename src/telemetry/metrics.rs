@@ -71,6 +71,10 @@ pub struct Metrics {
     audit_writable: IntGauge,
     audit_queued: IntGauge,
     audit_write_duration: Histogram,
+    acts_waiting: IntGauge,
+    frozen: IntGauge,
+    freezes: IntCounterVec,
+    frozen_refusals: IntCounter,
     log_lines_dropped: IntCounterVec,
 }
 
@@ -143,6 +147,10 @@ impl Metrics {
             audit_writable: gauge(r, &names::AUDIT_WRITABLE),
             audit_queued: gauge(r, &names::AUDIT_QUEUED),
             audit_write_duration: histogram(r, &names::AUDIT_WRITE_DURATION),
+            acts_waiting: gauge(r, &names::ACTS_WAITING),
+            frozen: gauge(r, &names::FROZEN),
+            freezes: counters(r, &names::FREEZES),
+            frozen_refusals: counter(r, &names::FROZEN_REFUSALS),
             log_lines_dropped: counters(r, &names::LOG_LINES_DROPPED),
             registry,
         };

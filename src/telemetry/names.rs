@@ -284,6 +284,27 @@ pub const AUDIT_FAILURES: Metric = counter(
     &[],
     "Writes to the audit log that failed and were tried again.",
 );
+/// Acts of administration that are in the store and not in the audit.
+pub const ACTS_WAITING: Metric = gauge(
+    "fieldgate_audit_acts_waiting",
+    &[],
+    "Acts of administration that wait in the store to be written to the audit.",
+);
+/// Principals that are frozen.
+pub const FROZEN: Metric = gauge(
+    "fieldgate_frozen_principals",
+    &[],
+    "Principals that are frozen: they get nothing until it is lifted.",
+);
+/// Freezes by limits.
+pub const FREEZES: Metric =
+    counter("fieldgate_limit_freezes_total", &[LIMIT], "Principals that a limit has frozen.");
+/// Requests of frozen principals.
+pub const FROZEN_REFUSALS: Metric = counter(
+    "fieldgate_frozen_refusals_total",
+    &[],
+    "Requests refused and streams cut because their principal is frozen.",
+);
 /// Requests refused because nothing could be recorded.
 pub const AUDIT_SUPPRESSED: Metric = counter(
     "fieldgate_audit_suppressed_total",
@@ -358,6 +379,10 @@ pub const ALL: &[Metric] = &[
     AUDIT_WRITABLE,
     AUDIT_QUEUED,
     AUDIT_WRITE_DURATION,
+    ACTS_WAITING,
+    FROZEN,
+    FREEZES,
+    FROZEN_REFUSALS,
     LOG_LINES_DROPPED,
     BUILD_INFO,
 ];

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accounting;
 #[cfg(test)]
+mod acts;
+#[cfg(test)]
 mod announced;
 #[cfg(test)]
 mod answers;
@@ -28,6 +30,8 @@ mod explaining;
 mod formats;
 #[cfg(test)]
 mod framing;
+#[cfg(test)]
+mod freezes;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]

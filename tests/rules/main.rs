@@ -9,6 +9,7 @@
     reason = "the whole binary is a test"
 )]
 
+mod acts;
 mod answers;
 mod batches;
 mod combination;

@@ -32,6 +32,33 @@ pub(super) fn changes(old: Side<'_>, new: Side<'_>) -> Vec<Change> {
     let (before, after) = (bound(old.set), bound(new.set));
     let mut changes = given(&before, &after, new, true);
     changes.extend(given(&after, &before, old, false));
+    changes.extend(unmasks(old, new, true));
+    changes.extend(unmasks(new, old, false));
+    changes
+}
+
+/// The masks that roles of `after` let be turned back and those of `before` do not. A role of another name is another
+/// role.
+fn unmasks(before: Side<'_>, after: Side<'_>, gains: bool) -> Vec<Change> {
+    let known = before.plan.survey().roles();
+    let roles = after.plan.survey().roles();
+    let held = holders(after.set, &roles);
+    let mut changes = Vec::new();
+    for role in roles {
+        let was = known.iter().find(|other| other.name == role.name);
+        let new = role.unmasks.iter().filter(|mask| was.is_none_or(|was| !was.unmasks.contains(mask)));
+        let masks: Vec<&str> = new.map(AsRef::as_ref).collect();
+        if masks.is_empty() {
+            continue;
+        }
+        let (kind, says) =
+            if gains { (ChangeKind::Gain, "lets") } else { (ChangeKind::Loss, "no longer lets") };
+        let says = format!("{says} role {} have values of {} turned back", code(&role.name), names(masks));
+        let mut change = Change::plain(kind, UNMASKS, says);
+        change.holders = held.get(&role.name).cloned();
+        change.roles = vec![role.name];
+        changes.push(change);
+    }
     changes
 }
 
@@ -125,6 +152,9 @@ fn listed(subjects: &[&Subject]) -> String {
     }
     parts.join(" and ")
 }
+
+/// What a mask hides is shown again.
+const UNMASKS: usize = 1_000;
 
 /// A role weighs as much as the most guarded label it shows in clear.
 fn weight(side: Side<'_>, role: &str) -> usize {

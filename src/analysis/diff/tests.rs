@@ -231,3 +231,24 @@ fn the_most_dangerous_stands_first() {
 fn names_cannot_end_the_code_they_stand_in() {
     assert_eq!(code("a`b\u{1b}"), "`a´b\u{fffd}`");
 }
+
+#[test]
+fn a_right_to_turn_masks_back_is_a_gain_and_its_loss_a_loss() {
+    let with = TEXT
+        .replace("masks: {", "masks: { acct: { fpe: { key: k } },")
+        .replace("  reader: { permissions", "  reader: { unmask: [acct], permissions");
+    let without = with.replace("unmask: [acct], ", "");
+    assert_eq!(
+        told(&without, &with),
+        [
+            "gain lets role `owner` have values of `acct` turned back",
+            "gain lets role `reader` have values of `acct` turned back"
+        ]
+    );
+    let lost = told(&with, &without);
+    assert!(
+        lost.iter().all(|said| said.starts_with("loss no longer lets role")) && lost.len() == 2,
+        "{lost:?}"
+    );
+    assert!(told(&with, &with).is_empty());
+}

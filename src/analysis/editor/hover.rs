@@ -137,6 +137,10 @@ fn role(desk: &Desk<'_>, policy: &Loaded, name: &str, out: &mut String) {
             .map_or(String::new(), |when| format!(" where {}", code(when.as_str())));
         let _ = writeln!(out, "- {} on {}{when}", actions.join(", "), code(permission.resource.as_str()));
     }
+    if !role.unmask.is_empty() {
+        let masks: Vec<_> = role.unmask.iter().map(|mask| code(mask.as_str())).collect();
+        let _ = writeln!(out, "- may have turned back {}", masks.join(", "));
+    }
     let sound = desk.sound.and_then(|sound| Some((sound.plan.as_ref()?, sound)));
     if let Some((plan, sound)) = sound.filter(|(_, sound)| sound.set.roles.len() <= MAX_ROLES) {
         let held = holders(&sound.set, &plan.survey().roles());

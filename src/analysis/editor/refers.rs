@@ -74,6 +74,7 @@ fn of_value(path: &[&str]) -> Option<Kind> {
         ["masks", _, "with" | "then" | "else"] => Kind::Mask,
         ["masks", _, "when"] => Kind::Condition,
         ["roles", _, "inherits"] => Kind::Role,
+        ["roles", _, "unmask"] | ["invariants", "#", "never", "unmask"] => Kind::Mask,
         ["roles", _, "permissions", "#", rest @ ..] => match rest {
             ["resource"] => Kind::Resource,
             ["actions"] => Kind::Action,

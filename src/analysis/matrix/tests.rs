@@ -156,3 +156,17 @@ fn members_nobody_labelled_have_a_row_where_they_pass() {
     let groups = &matrix.sections[0].groups;
     assert!(groups.iter().any(|group| group.label.is_none()));
 }
+
+#[test]
+fn who_may_have_masks_turned_back_stands_at_the_role() {
+    let text = TEXT.replace(
+        "roles:\n  reader:\n",
+        "masks: { acct: { fpe: { key: k } } }\nroles:\n  reader:\n    unmask: [acct]\n",
+    );
+    let matrix = drawn(&text);
+    let of = |role: &str| {
+        let column = matrix.columns.iter().find(|column| &*column.role == role).unwrap();
+        column.unmasks.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!((of("reader"), of("owner"), of("stray")), (vec!["acct".into()], vec!["acct".into()], vec![]));
+}

@@ -158,6 +158,7 @@ async fn refusals_and_cuts_keep_their_reasons() {
             limit: "daily reading".into(),
             retry_after: Duration::ZERO,
             unavailable: false,
+            freezes: false,
             remaining: Vec::new(),
         });
     })
@@ -252,6 +253,7 @@ async fn the_longest_record_stays_below_the_longest_line() {
                 limit: text.as_str().into(),
                 retry_after: Duration::ZERO,
                 unavailable: false,
+                freezes: false,
                 remaining: Vec::new(),
             });
         }

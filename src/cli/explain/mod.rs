@@ -97,7 +97,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(reason) = &refused {
         write::refused(reason, &mut out)?;
     }
-    write::policy(&explain(plan, &permit), &mut out)?;
+    let unmasks = plan.unmasks(&principal, now);
+    write::policy(&explain(plan, &permit), &unmasks, &mut out)?;
     write::shadow(foreseen.as_ref(), plan, &mut out)?;
     if let Some(file) = &args.answer {
         let answer = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;

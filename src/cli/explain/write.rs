@@ -1,5 +1,6 @@
 //! Explanations for people.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -7,10 +8,17 @@ use crate::analysis::{Explanation, FieldExplanation, FieldVerdict, Outcome, Reco
 use crate::policy::{Foreseen, Plan, ShadowEffect};
 
 /// What the policy could give, whatever the records hold.
-pub(super) fn policy(explanation: &Explanation, out: &mut impl io::Write) -> io::Result<()> {
+pub(super) fn policy(
+    explanation: &Explanation,
+    unmasks: &BTreeMap<Arc<str>, Arc<str>>,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
     writeln!(out, "{}", explanation.route)?;
     let roles: Vec<_> = explanation.roles.iter().map(AsRef::as_ref).collect();
     writeln!(out, "roles: {}", roles.join(", "))?;
+    for (mask, role) in unmasks {
+        writeln!(out, "may have values of `{mask}` turned back, by roles.{role}.unmask")?;
+    }
     writeln!(out, "considered:")?;
     for (name, place) in &explanation.considered {
         writeln!(out, "  {name}{}", in_brackets(place.as_ref()))?;

@@ -1,5 +1,7 @@
 //! The picture as comma-separated values (RFC 4180): one line for every resource, field and role.
 
+use std::collections::BTreeSet;
+
 use crate::analysis::{Cell, Matrix};
 
 use super::words::{one_line, sentence};
@@ -29,6 +31,14 @@ pub(super) fn draw(matrix: &Matrix) -> String {
                     line(&[first, rest].concat(), &mut out);
                 }
             }
+        }
+    }
+    let masks: BTreeSet<&str> =
+        matrix.columns.iter().flat_map(|column| &column.unmasks).map(AsRef::as_ref).collect();
+    for mask in masks {
+        for column in &matrix.columns {
+            let may = if column.unmasks.iter().any(|known| **known == *mask) { "yes" } else { "no" };
+            line(&["", "", &format!("may unmask {mask}"), &column.role, may, "", "", ""], &mut out);
         }
     }
     out

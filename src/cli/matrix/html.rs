@@ -96,6 +96,11 @@ impl Page<'_> {
             self.text(&column.inherits.join(", "));
             self.raw("</span>");
         }
+        if !column.unmasks.is_empty() {
+            self.raw("<span>may have turned back ");
+            self.text(&column.unmasks.join(", "));
+            self.raw("</span>");
+        }
         self.raw("<span>");
         self.text(&column.holders.sentence().replace('`', ""));
         self.raw("</span></th>");

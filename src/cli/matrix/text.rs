@@ -18,6 +18,10 @@ pub(super) fn draw(matrix: &Matrix, width: usize) -> String {
         }
     }
     out.push_str("show  in clear    ≈NAME  masked    ·  hidden    e  may be set    q  queries may name it\n");
+    for column in matrix.columns.iter().filter(|column| !column.unmasks.is_empty()) {
+        let masks = one_line(&column.unmasks.join(", "));
+        out.push_str(&format!("{} may have turned back: {masks}\n", one_line(&column.role)));
+    }
     if !matrix.notes.is_empty() {
         out.push('\n');
     }

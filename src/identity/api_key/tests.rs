@@ -11,6 +11,7 @@ use crate::base::Secret;
 use crate::identity::config::{self, StaticKey};
 use crate::identity::principal::Kind;
 use crate::identity::{NewKey, create_key, list_keys, revoke_key};
+use crate::store::Act;
 
 const NOW: i64 = 1_800_000_000;
 
@@ -58,7 +59,7 @@ impl Scene {
     async fn issue(&self, owner: KeyOwner, expires: Option<i64>) -> (String, String) {
         let expires = expires.map(|at| Timestamp::from_second(at).unwrap());
         let new = NewKey { name: "nightly".into(), owner, expires };
-        let issued = create_key(&self.store, new, self.clock.now()).await.unwrap();
+        let issued = create_key(&self.store, new, Act::for_tests(), self.clock.now()).await.unwrap();
         (issued.id, issued.text.expose().clone())
     }
 
@@ -170,7 +171,7 @@ async fn i24_a_revocation_is_in_force_after_the_stated_lag_on_every_gateway() {
     let (id, text) = scene.issue(owner(), None).await;
     let ip = "10.1.2.3".parse().unwrap();
     assert!(scene.judged(&text).await.is_ok() && second.authenticate(&text, ip).await.is_ok());
-    assert!(revoke_key(&scene.store, &id, scene.clock.now()).await.unwrap());
+    assert!(revoke_key(&scene.store, &id, Act::for_tests(), scene.clock.now()).await.unwrap());
     scene.clock.advance(Duration::from_millis(1000));
     assert_eq!(scene.refusal(&text).await, Unauthenticated::Revoked(id.clone()));
     assert_eq!(second.authenticate(&text, ip).await.err(), Some(Unauthenticated::Revoked(id)));
@@ -187,7 +188,7 @@ async fn i24_without_a_lag_the_next_request_is_refused() {
     let (id, text) = scene.issue(owner(), None).await;
     let ip = "10.1.2.3".parse().unwrap();
     assert!(strict.authenticate(&text, ip).await.is_ok());
-    revoke_key(&scene.store, &id, scene.clock.now()).await.unwrap();
+    revoke_key(&scene.store, &id, Act::for_tests(), scene.clock.now()).await.unwrap();
     assert_eq!(strict.authenticate(&text, ip).await.err(), Some(Unauthenticated::Revoked(id)));
 }
 
@@ -238,7 +239,7 @@ async fn a_row_that_cannot_be_understood_opens_nothing() {
         last_used_at: None,
         revision: 0,
     };
-    scene.store.add_key(&row).await.unwrap();
+    scene.store.add_key(&row, &Act::for_tests()).await.unwrap();
     assert_eq!(scene.refusal(key.text.expose()).await, Unauthenticated::UnknownKey);
     assert!(list_keys(&scene.store).await.unwrap()[0].owner.is_none());
 }
@@ -264,7 +265,8 @@ async fn the_last_use_is_written_later() {
     // What was used before a revocation is known after it.
     scene.clock.advance(Duration::from_secs(100));
     scene.judged(&text).await.unwrap();
-    revoke_key(&scene.store, &list_keys(&scene.store).await.unwrap()[0].id, scene.clock.now()).await.unwrap();
+    let id = list_keys(&scene.store).await.unwrap()[0].id.clone();
+    revoke_key(&scene.store, &id, Act::for_tests(), scene.clock.now()).await.unwrap();
     scene.clock.advance(Duration::from_secs(1));
     assert!(scene.judged(&text).await.is_err());
     scene.keys.write_last_uses().await;
@@ -290,9 +292,14 @@ async fn keys_that_make_no_sense_are_not_made() {
             ..KeyOwner::default()
         };
         let expires = expires.map(|at| Timestamp::from_second(at).unwrap());
-        create_key(&scene.store, NewKey { name: name.into(), owner, expires }, scene.clock.now())
-            .await
-            .map(drop)
+        create_key(
+            &scene.store,
+            NewKey { name: name.into(), owner, expires },
+            Act::for_tests(),
+            scene.clock.now(),
+        )
+        .await
+        .map(drop)
     };
     assert!(make("n", "p", &["g"], Some(NOW + 1)).await.is_ok());
     for (name, principal, groups, expires) in [

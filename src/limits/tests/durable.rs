@@ -1,6 +1,7 @@
 //! Windows that are kept in the store: restarts, crashes, outages, clocks, several gateways.
 
 use super::*;
+use crate::base::Secret;
 use crate::store::postgres::Cluster;
 use crate::store::{self, Location};
 
@@ -297,7 +298,7 @@ async fn e03_gateways_that_share_a_file_never_give_more_than_there_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e03_gateways_that_share_postgresql_never_give_more_than_there_is() {
     let Some(cluster) = Cluster::start() else { return };
-    let store = Store::open(&patient(cluster.config().location)).await.unwrap();
+    let store = Store::open(&patient(Location::Postgres(Secret::new(cluster.url())))).await.unwrap();
     let taken = race(&store, 2000).await;
     assert!(taken <= 2000 && taken > 1500, "{taken}");
     let after = gateway(&store, &clock()).await;

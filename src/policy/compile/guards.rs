@@ -8,7 +8,7 @@ use crate::rewrite::{Access, Selector};
 use super::selectors::{Pick, resolve};
 use super::{Compiler, Reads};
 use crate::policy::model::{GuardTable, LimitTable, ResourceId};
-use crate::policy::permit::{LimitRule, LimitUnit, OnExceed};
+use crate::policy::permit::{LimitRule, LimitUnit, OnExceed, Per};
 use crate::policy::syntax::{Exceed, Guard, Limit};
 
 impl Compiler<'_> {
@@ -142,9 +142,16 @@ impl Compiler<'_> {
                 OnExceed::Refuse
             }
             Exceed::Freeze => {
-                let then = "beyond the amount requests are refused until the window has passed";
-                self.not_enforced("`on_exceed: freeze`", then, true, mark);
-                OnExceed::Refuse
+                // Who comes last would pay for what others have used.
+                if !matches!(limit.per, Per::Principal | Per::Key) {
+                    self.documents.error_with_help(
+                        "freezes-others",
+                        "a limit that freezes counts each principal",
+                        "write `per: principal` (or `key`); the one who exceeds is frozen, and nobody else",
+                        mark,
+                    );
+                }
+                OnExceed::Freeze
             }
         }
     }

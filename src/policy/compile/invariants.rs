@@ -29,6 +29,7 @@ struct Never {
     show: Places,
     mask: Places,
     edit: Places,
+    unmask: Vec<Arc<str>>,
     actions: Vec<Action>,
     resources: Vec<ResourceId>,
     /// Only those who hold one of these; `None`: everybody.
@@ -91,6 +92,7 @@ impl Compiler<'_> {
             show: self.meant(&invariant.show, &resources),
             mask: self.meant(&invariant.mask, &resources),
             edit: self.meant(&invariant.edit, &resources),
+            unmask: invariant.unmask.iter().filter_map(|word| self.unmask(word)).collect(),
             actions: self.actions(&invariant.actions),
             only: (!invariant.roles.is_empty()).then(|| all.filter(heirs).collect()),
             except: roles(&invariant.except_roles),
@@ -331,13 +333,14 @@ impl Compiler<'_> {
                 table.is_some_and(|table| concerned.contains(&table.resource))
             });
             let only = never.only.as_ref().is_some_and(|only| only.contains(id));
+            let unmasks = self.unmasked(never, &[*id]).is_some();
             let named = guards.iter().any(|text| text.contains(role.name.as_ref()));
             let easy =
                 sources.get(*id as usize).is_some_and(|found| found.anybody || !found.groups.is_empty());
-            if permissions.is_empty() && !only && !named {
+            if permissions.is_empty() && !only && !named && !unmasks {
                 continue;
             }
-            if sorts.insert((permissions, only, (named || !easy).then_some(*id))) {
+            if sorts.insert((permissions, only, (named || unmasks || !easy).then_some(*id))) {
                 found.push(*id);
             }
         }
@@ -350,6 +353,9 @@ impl Compiler<'_> {
             .into_iter()
             .flat_map(|places| places.keys().copied())
             .collect();
+        if found.is_empty() && never.is_about_masks_alone() {
+            return found;
+        }
         if found.is_empty() {
             let all = 0..self.tables.resources.len();
             return all.filter(|id| never.resources.is_empty() || never.resources.contains(id)).collect();
@@ -414,6 +420,16 @@ impl Compiler<'_> {
     /// whom no more than `known` is known.
     fn breach(&self, never: &Never, roles: &[RoleId], known: &Params) -> Option<Breach> {
         let possible = |when: &Predicate| when.could_be_met(known);
+        let guarded =
+            || self.tables.guards.iter().any(|guard| guard.is_on_unmasking() && !possible(&guard.require));
+        if let Some((mask, role)) = self.unmasked(never, roles).filter(|_| !guarded()) {
+            let does = format!("may have values of `{mask}` turned back");
+            let permission = format!("roles.{role}.unmask").into();
+            return Some(Breach { does, route: UNMASK.into(), permission });
+        }
+        if never.is_about_masks_alone() {
+            return None;
+        }
         self.tables.routes.iter().find_map(|route| {
             let (action, _) = route.about.as_ref()?;
             let view = self.proving.get();
@@ -444,6 +460,14 @@ impl Compiler<'_> {
                 some.map(|table| &table.when).any(|when| when.as_ref().is_none_or(|when| possible(when)));
             (on_action && some).then(|| self.field_breach(never, route, &rights, &possible)).flatten()
         })
+    }
+
+    /// A mask that must never be turned back and that these roles let be, with the role that says so.
+    fn unmasked(&self, never: &Never, roles: &[RoleId]) -> Option<(Arc<str>, Arc<str>)> {
+        if never.unmask.is_empty() {
+            return None;
+        }
+        self.tables.unmasks(roles).into_iter().find(|(mask, _)| never.unmask.contains(mask))
     }
 
     fn field_breach(
@@ -503,6 +527,14 @@ impl Compiler<'_> {
     }
 }
 
+impl Never {
+    /// Whether it is about no request at all.
+    fn is_about_masks_alone(&self) -> bool {
+        let places = [&self.show, &self.mask, &self.edit];
+        !self.unmask.is_empty() && self.actions.is_empty() && places.iter().all(|places| places.is_empty())
+    }
+}
+
 /// Every place that one of the lists names and that is meant.
 fn common<'s>(meant: &'s [Selector], fields: &'s [Selector]) -> impl Iterator<Item = &'s Path> {
     let all = meant.iter().chain(fields).map(|selector| &selector.path);
@@ -543,6 +575,8 @@ impl Iterator for Sets<'_> {
     }
 }
 
+/// By what values are turned back.
+const UNMASK: &str = "fieldgate unmask";
 /// Roles that are tried together before it is asked whether larger sets can matter.
 const TOGETHER: usize = 4;
 /// Sets that are tried for one invariant.

@@ -29,9 +29,31 @@ impl Compiler<'_> {
                 let into = if permission.shadow.is_some() { &mut shadow } else { &mut permissions };
                 into.extend(self.permission(&role.name, index as RoleId, permission));
             }
-            self.tables.roles.push(RoleTable { name: role.name.text.clone(), inherits, permissions, shadow });
+            let unmask = role.unmask.iter().filter_map(|word| self.unmask(word)).collect();
+            self.tables.roles.push(RoleTable {
+                name: role.name.text.clone(),
+                inherits,
+                permissions,
+                shadow,
+                unmask,
+            });
         }
         self.refuse_cycles();
+    }
+
+    /// The name of a mask that can be turned back.
+    pub(super) fn unmask(&self, word: &Word) -> Option<Arc<str>> {
+        let mask = self.mask(word)?;
+        if !mask.turns_back() {
+            self.documents.error_with_help(
+                "not-reversible",
+                format!("nothing turns back what the mask `{}` has written", word.text),
+                "only masks of the kind `fpe` keep what they hide",
+                word.mark,
+            );
+            return None;
+        }
+        Some(word.text.clone())
     }
 
     /// A role that inherits from itself, over however many others.

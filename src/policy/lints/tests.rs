@@ -210,3 +210,22 @@ fn nothing_is_said_beside_mistakes() {
     assert!(loaded.report.has_errors());
     assert!(loaded.report.diagnostics().iter().all(|found| !found.code.starts_with("dead")));
 }
+
+#[test]
+fn a_mask_that_everybody_may_have_turned_back_hides_nothing() {
+    let said = |bindings: &str| {
+        let text = format!(
+            "masks:\n  acct: {{ fpe: {{ key: k }} }}\nroles:\n  sales: {{ unmask: [acct] }}\n{OTHER}{bindings}"
+        );
+        let parts = [("a.yaml", RESOURCES), ("b.yaml", text.as_str())];
+        let loaded = Loaded::from_texts(&parts, &MaskKeys::Assumed, Purpose::Serve);
+        assert!(!loaded.report.has_errors(), "{}", loaded.report.to_text(false));
+        let all = loaded.report.diagnostics().iter().filter(|found| found.code == "unmasked-by-all");
+        all.map(|found| found.message.clone()).collect::<Vec<_>>()
+    };
+    assert!(said("").is_empty());
+    assert_eq!(
+        said("bindings:\n  - { role: sales, when: true }\n"),
+        ["everybody who is authenticated may have values of `acct` turned back"]
+    );
+}

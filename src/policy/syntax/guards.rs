@@ -116,6 +116,8 @@ pub struct Invariant {
     pub mask: Vec<Word>,
     /// Fields set: labels or paths.
     pub edit: Vec<Word>,
+    /// Values of these masks turned back.
+    pub unmask: Vec<Word>,
     /// These actions allowed; beside fields: only on these actions.
     pub actions: Vec<Word>,
     /// Only for these resources; empty: all.
@@ -308,18 +310,19 @@ pub(super) fn invariant(documents: &Documents, node: &Node) -> Option<Invariant>
         show: never.texts("show").unwrap_or_default(),
         mask: never.texts("mask").unwrap_or_default(),
         edit: never.texts("edit").unwrap_or_default(),
+        unmask: never.texts("unmask").unwrap_or_default(),
         actions: never.texts("actions").unwrap_or_default(),
         resources,
         roles: never.texts("roles").unwrap_or_default(),
         except_roles: never.texts("except_roles").unwrap_or_default(),
     };
     never.finish();
-    let fields = [&invariant.show, &invariant.mask, &invariant.edit];
+    let fields = [&invariant.show, &invariant.mask, &invariant.edit, &invariant.unmask];
     if fields.iter().all(|words| words.is_empty()) && invariant.actions.is_empty() {
         documents.error_with_help(
             "forbids-nothing",
             "an invariant says what must never be possible",
-            "name `show`, `mask`, `edit` or `actions`",
+            "name `show`, `mask`, `edit`, `unmask` or `actions`",
             node.mark,
         );
     }

@@ -22,6 +22,8 @@ pub struct Role {
     pub inherits: Vec<Word>,
     /// Its own permissions.
     pub permissions: Vec<Permission>,
+    /// The masks whose values its holders may have turned back.
+    pub unmask: Vec<Word>,
 }
 
 /// What holders of a role may do with the records of a resource.
@@ -90,6 +92,7 @@ pub struct Binding {
 pub(super) fn role(documents: &Documents, name: &Word, node: &Node) -> Option<Role> {
     let fields = Fields::of(documents, node, "a role")?;
     let inherits = fields.texts("inherits").unwrap_or_default();
+    let unmask = fields.texts("unmask").unwrap_or_default();
     let _description = fields.text("description");
     let mut permissions = Vec::new();
     if let Some(node) = fields.node("permissions") {
@@ -98,7 +101,7 @@ pub(super) fn role(documents: &Documents, name: &Word, node: &Node) -> Option<Ro
         }
     }
     fields.finish();
-    Some(Role { name: name.clone(), inherits, permissions })
+    Some(Role { name: name.clone(), inherits, permissions, unmask })
 }
 
 fn permission(documents: &Documents, node: &Node, index: usize) -> Option<Permission> {

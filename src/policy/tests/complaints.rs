@@ -455,19 +455,20 @@ fn invariants_are_proved_or_refuted_with_the_permission() {
 }
 
 #[test]
-fn what_is_not_enforced_is_said_and_what_would_be_weaker_is_not_served() {
-    let freeze = "limits: [{ name: x, per: principal, records: 5/day, on_exceed: freeze }]\n";
-    let served = complaints(freeze);
-    assert_eq!(
-        served,
-        [
-            "1:64 not-enforced `on_exceed: freeze` is read and not enforced by this version: beyond the amount requests \
-             are refused until the window has passed"
-        ]
-    );
-    let parts = [("head.yaml", HEAD), ("routes.yaml", ROUTES), ("roles.yaml", ROLES), ("p.yaml", freeze)];
-    let checked = Loaded::from_texts(&parts, &MaskKeys::Assumed, Purpose::Check);
-    assert!(checked.plan.is_some(), "`check` only warns");
+fn only_the_one_who_exceeds_is_frozen() {
+    let freeze = |per: &str| {
+        complaints(&format!("limits: [{{ name: x, per: {per}, records: 5/day, on_exceed: freeze }}]\n"))
+    };
+    assert!(freeze("principal").is_empty() && freeze("key").is_empty());
+    for (per, column) in [("role", 59), ("ip", 57), ("all", 58)] {
+        assert_eq!(
+            freeze(per),
+            [format!(
+                "1:{column} freezes-others a limit that freezes counts each principal | write `per: principal` (or \
+                 `key`); the one who exceeds is frozen, and nobody else"
+            )]
+        );
+    }
 }
 
 #[test]

@@ -223,3 +223,44 @@ fn an_invariant_about_too_many_combinations_is_undecided_not_proved() {
     let found = locked(24);
     assert!(found.iter().any(|line| line.contains("is about too many roles to be decided")), "{found:?}");
 }
+
+const DESKS: &str = r#"masks: { account: { fpe: { key: k } }, other: { fpe: { key: k } } }
+roles:
+  desk: { unmask: [account] }
+  fraud: { inherits: [desk], permissions: [{ resource: item, actions: [list], fields: { show: [public] } }] }
+  temp: { permissions: [{ resource: item, actions: [list], fields: { show: [public] } }] }
+bindings:
+  - { role: fraud, groups: [fraud] }
+  - { role: temp, groups: [temps] }
+  - { role: desk, users: [ann] }
+"#;
+
+#[test]
+fn nobody_turns_back_what_nobody_must() {
+    assert!(judged(DESKS, "{ unmask: [other] }").is_empty());
+    assert!(judged(DESKS, "{ unmask: [account], except_roles: [desk, fraud] }").is_empty());
+    assert_eq!(
+        judged(DESKS, "{ unmask: [account], except_roles: [desk] }"),
+        [
+            "role `fraud` may have values of `account` turned back | for example somebody in the group `fraud`, by \
+             `fieldgate unmask`"
+        ]
+    );
+    let together = judged(DESKS, "{ unmask: [account], roles: [temp] }");
+    assert!(
+        together.len() == 1 && together[0].contains("whoever holds") && together[0].contains("`temp`"),
+        "somebody may be in both groups: {together:?}"
+    );
+    let apart = DESKS.replace("groups: [temps]", "users: [tim]").replace("groups: [fraud]", "users: [eve]");
+    assert!(judged(&apart, "{ unmask: [account], roles: [temp] }").is_empty(), "nobody is both");
+    let never = "guards:\n  - { name: g, on: { actions: [unmask] }, require: \"false\" }\n";
+    assert!(
+        judged(&format!("{DESKS}{never}"), "{ unmask: [account] }")
+            .iter()
+            .all(|said| !said.contains("turned back"))
+    );
+    let wrong = judged(DESKS, "{ unmask: [stars] }");
+    assert!(wrong.iter().any(|said| said.contains("nothing turns back")), "{wrong:?}");
+    let beside = judged(DESKS, "{ unmask: [other], show: [public] }");
+    assert!(beside.iter().any(|said| said.contains("in clear")), "fields are looked at beside: {beside:?}");
+}

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use aes::{Aes128, Aes192, Aes256};
 use fpe::ff1::{FF1, FlexibleNumeralString, NumeralStringError};
 
+use super::Unturned;
+
 /// FF1 under one key, alphabet and tweak.
 pub(super) struct Cipher {
     ff1: Ff1,
@@ -44,6 +46,30 @@ impl Cipher {
 
     pub(super) fn decrypt(&self, text: &str) -> Option<String> {
         self.in_direction(text, Ff1::decrypt)
+    }
+
+    /// The same as [`Self::decrypt`], and why not.
+    pub(super) fn turn_back(&self, text: &str) -> Result<String, Unturned> {
+        let foreign = |c: &char| !self.numerals.contains_key(c) && !is_separator(*c);
+        if let Some(c) = text.chars().find(foreign) {
+            return Err(Unturned::Character(c));
+        }
+        let length = text.chars().filter(|c| self.numerals.contains_key(c)).count();
+        if length > MAX_NUMERALS {
+            return Err(Unturned::Long(MAX_NUMERALS));
+        }
+        self.decrypt(text).ok_or_else(|| Unturned::Short(length, self.shortest()))
+    }
+
+    /// Characters from which on a million values are possible.
+    fn shortest(&self) -> usize {
+        let mut values = 1_usize;
+        let mut length = 0;
+        while values < MIN_VALUES {
+            values = values.saturating_mul(self.alphabet.len().max(2));
+            length += 1;
+        }
+        length.max(2)
     }
 
     fn in_direction(&self, text: &str, direction: Direction) -> Option<String> {
@@ -103,3 +129,5 @@ pub(super) fn is_separator(c: char) -> bool {
 }
 
 const MAX_NUMERALS: usize = 128;
+/// SP 800-38G revision 1, section 5.1.
+const MIN_VALUES: usize = 1_000_000;

@@ -105,7 +105,8 @@ pub const KINDS: [Kind; 12] = [
         usage: "{ fpe: { key: mask-key, alphabet: digits } }",
         doc: "Format-preserving encryption (FF1 of NIST SP 800-38G with AES; the key has 16, 24 or 32 bytes). Spaces and \
               `-+()./` stay where they are; a text with other characters outside the alphabet, one with fewer than a \
-              million possible values, and one longer than 128 characters become `null`. A holder of the key can undo it.",
+              million possible values, and one longer than 128 characters become `null`. Whoever has the \
+              right (`unmask`) can have it turned back.",
         examples: &[
             example("{\"fpe\":{\"key\":\"mask-key\"}}", "\"138-0013-8000\"", "\"384-8664-1392\""),
             example("{\"fpe\":{\"key\":\"mask-key\"}}", "\"12345\"", "null"),

@@ -93,6 +93,23 @@ pub struct Strength {
     pub within: u64,
 }
 
+/// Why a text is not turned back: the mask cannot have written it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unturned {
+    /// The mask keeps nothing of what it hides.
+    #[error("nothing turns back what this mask has written")]
+    OneWay,
+    /// A character that is neither of the alphabet nor a separator.
+    #[error("`{}` is not of the mask's alphabet", .0.escape_debug())]
+    Character(char),
+    /// Fewer characters than the mask encrypts.
+    #[error("it has {0} characters of the mask's alphabet, and the mask writes none with fewer than {1}")]
+    Short(usize, usize),
+    /// More characters than the mask encrypts.
+    #[error("it has more than {0} characters of the mask's alphabet")]
+    Long(usize),
+}
+
 /// How it is done: the specification with keys and tables made ready.
 enum Method {
     Blank,
@@ -208,6 +225,31 @@ impl Mask {
             (Method::Fpe(cipher), Scalar::Text(text)) => cipher.decrypt(text),
             (Method::ByRecord(_), _) => self.each().find_map(|mask| mask.unapply(masked)),
             _ => None,
+        }
+    }
+
+    /// Whether what this mask writes can be turned back.
+    pub fn turns_back(&self) -> bool {
+        matches!(self.method, Method::Fpe(_))
+    }
+
+    /// The same as [`Self::unapply`] for a text, and why not.
+    pub fn turn_back(&self, masked: &str) -> Result<String, Unturned> {
+        match &self.method {
+            Method::Fpe(cipher) => cipher.turn_back(masked),
+            Method::Blank
+            | Method::Stars
+            | Method::Constant(_)
+            | Method::Hash(_)
+            | Method::Pseudonym(_)
+            | Method::Bucket(_)
+            | Method::Round(_)
+            | Method::Date(_)
+            | Method::Detect(_)
+            | Method::Email(_)
+            | Method::Keep(_)
+            // Which branch wrote it only the record tells: the branch is asked by its own name.
+            | Method::ByRecord(_) => Err(Unturned::OneWay),
         }
     }
 

@@ -20,6 +20,21 @@ impl Metrics {
         self.limit_warnings.with_label_values(&[self.limit(limit)]).inc();
     }
 
+    /// A limit froze a principal.
+    pub fn limit_froze(&self, limit: &str) {
+        self.freezes.with_label_values(&[self.limit(limit)]).inc();
+    }
+
+    /// So many principals are frozen.
+    pub fn frozen(&self, principals: usize) {
+        self.frozen.set(i64::try_from(principals).unwrap_or(i64::MAX));
+    }
+
+    /// A frozen principal got nothing.
+    pub fn frozen_refused(&self) {
+        self.frozen_refusals.inc();
+    }
+
     /// A limit's counter could not be read or written.
     pub fn limit_failed(&self, limit: &str) {
         self.limit_failures.with_label_values(&[self.limit(limit)]).inc();
@@ -52,6 +67,11 @@ impl Metrics {
     /// A record was written.
     pub fn audit_written(&self, outcome: &'static str) {
         self.audit_records.with_label_values(&[outcome]).inc();
+    }
+
+    /// So many acts of administration wait to be recorded.
+    pub fn acts_waiting(&self, waiting: u64) {
+        self.acts_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     /// A write of the audit took so long.

@@ -41,6 +41,10 @@ fn touch_everything(metrics: &Metrics) {
     metrics.shadow_policy(Some("def"));
     metrics.limit_refused("daily reading");
     metrics.limit_warned("daily reading");
+    metrics.limit_froze("daily reading");
+    metrics.frozen(2);
+    metrics.frozen_refused();
+    metrics.acts_waiting(3);
     metrics.limit_failed("daily reading");
     metrics.limit_used("daily reading", 0.5);
     metrics.upstream_answered("crm", Duration::from_millis(1));

@@ -13,7 +13,7 @@ use crate::base::Diagnostic;
 const ODD: &str = "zzzzqqqq";
 
 /// Every mapping of the file with an odd key in it, and where the schema describes it.
-const MAPPINGS: [(&str, &str); 42] = [
+const MAPPINGS: [(&str, &str); 44] = [
     ("ODD: 1", ""),
     ("listeners: { a: { ODD: 1 } }", "/$defs/listener"),
     ("listeners: { a: { tls: { ODD: 1 } } }", "/$defs/listener/properties/tls"),

@@ -4,10 +4,6 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::base::Secret;
-
-use super::{Config, Location};
-
 /// A running cluster. Dropping it, or the end of the process, stops it and removes its files: the script below
 /// waits for the end of its standard input.
 pub(crate) struct Cluster {
@@ -42,10 +38,9 @@ impl Cluster {
         Some(Self { shell, socket })
     }
 
-    /// How to open its one database.
-    pub(crate) fn config(&self) -> Config {
-        let url = format!("postgres://fieldgate@localhost/postgres?host={}", self.socket);
-        Config::new(Location::Postgres(Secret::new(url)))
+    /// The address of its one database.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://fieldgate@localhost/postgres?host={}", self.socket)
     }
 }
 
