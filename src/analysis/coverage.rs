@@ -24,8 +24,11 @@ pub struct Coverage {
     /// Labelled fields that an answer held.
     pub fields: Vec<Covered>,
     /// Members of answers that nobody labelled, by resource and name, and a labelled field that was probably meant.
-    pub unlabelled: BTreeMap<(Arc<str>, Box<str>), Option<Arc<str>>>,
+    pub unlabelled: Unlabelled,
 }
+
+/// Members that nobody labelled, by resource and name, and a labelled field that was probably meant.
+pub(super) type Unlabelled = BTreeMap<(Arc<str>, Box<str>), Option<Arc<str>>>;
 
 /// A part of a policy.
 #[derive(Clone, Debug)]

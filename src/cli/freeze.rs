@@ -273,13 +273,15 @@ mod tests {
         assert_eq!(scene.unfreeze("li.na", None).await, ("`li.na` is not frozen\n".to_owned(), false));
         assert_eq!(scene.list(false).await, "");
         let acts = scene.store.acts(10).await.unwrap();
-        let told: Vec<_> = acts
+        let mut told: Vec<_> = acts
             .iter()
             .map(|waiting| {
                 let act = waiting.act.as_ref().unwrap();
                 (act.action.as_str(), act.target.as_str(), act.reason.as_deref())
             })
             .collect();
+        // Of one moment, so in no order.
+        told.sort_unstable();
         assert_eq!(
             told,
             [("freeze", "li.na", Some("CRM-7")), ("unfreeze", "li.na", Some("CRM-8"))],

@@ -13,7 +13,7 @@ use crate::audit::AuditError;
 use crate::grants::Barred;
 use crate::limits::{Charge, Limited, Ticket, rate_limit_fields};
 use crate::response::{Rewritten, StreamError, Unscreenable};
-use crate::rewrite::Share;
+use crate::rewrite::{Counts, Share};
 use crate::store::StoreError;
 use crate::telemetry::UpstreamFailure;
 
@@ -266,9 +266,19 @@ impl Carry {
         }
     }
 
+    /// What was given out of an answer that goes no further: of the piece that it ends with, nothing was.
+    fn given(&mut self) -> Counts {
+        let mut counts = self.body.take_counts();
+        if counts.shares.is_empty() {
+            counts.released = counts.released.min(self.charged.records);
+            counts.keys.truncate(self.charged.keys);
+        }
+        counts
+    }
+
     fn cut(&mut self, why: &Unfinished) {
         let Some(mut account) = self.account.take() else { return };
-        account.counts(self.body.take_counts());
+        account.counts(self.given());
         account.used(&self.ticket.remaining());
         match why {
             Unfinished::Stream(StreamError::Upstream(error)) => account.upstream_failed(failure(error)),
@@ -298,8 +308,12 @@ impl Carry {
 
 impl Drop for Carry {
     fn drop(&mut self) {
+        if self.account.is_none() {
+            return;
+        }
+        let given = self.given();
         if let Some(account) = &mut self.account {
-            account.counts(self.body.take_counts());
+            account.counts(given);
             account.used(&self.ticket.remaining());
         }
     }

@@ -118,11 +118,10 @@ pub struct RecordRule {
 
 impl RecordRule {
     /// Whether a record must be known to its end before any of it is written: for a condition, or for what only the
-    /// whole record tells of its fields.
+    /// whole record tells of its fields. A record that nothing releases is not waited for.
     pub(super) fn is_held(&self) -> bool {
-        self.grants.iter().any(|grant| grant.when.is_some())
-            || self.is_choosing()
-            || !self.masks_by_record().is_empty()
+        let conditional = self.grants.iter().any(|grant| grant.when.is_some());
+        !self.grants.is_empty() && (conditional || self.is_choosing() || !self.masks_by_record().is_empty())
     }
 
     /// The masks of its grants that depend on the record, each once.

@@ -135,7 +135,7 @@ fn explain_names_who_decided() {
         assert_eq!(why.code, 0, "{}{}", why.out, why.err);
         let line = |field: &str| {
             let found = why.out.lines().filter(|line| line.trim_start().starts_with(field));
-            found.last().unwrap_or_else(|| panic!("{field}\n{}", why.out)).to_owned()
+            found.next_back().unwrap_or_else(|| panic!("{field}\n{}", why.out)).to_owned()
         };
         let place =
             format!("roles.sales.permissions[0] ({}:4)", policies.path().join("roles.yaml").display());

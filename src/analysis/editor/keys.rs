@@ -107,7 +107,7 @@ fn at(book: Book, path: &[Step]) -> Vec<&'static Value> {
 }
 
 /// The schema itself, or those it refers to.
-fn alternatives<'s>(book: Book, schema: &'s Value) -> Vec<&'s Value> {
+fn alternatives(book: Book, schema: &Value) -> Vec<&Value> {
     let mut found = Vec::new();
     let mut open = vec![schema];
     // Definitions do not refer to themselves without a step down; the bound keeps a slip from running forever.

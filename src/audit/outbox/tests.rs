@@ -104,7 +104,9 @@ async fn t07_a_crash_at_any_point_records_an_act_exactly_once() {
     let mut ids: Vec<String> =
         scene.acts().iter().map(|act| act["id"].as_str().unwrap().to_owned()).collect();
     ids.sort();
-    assert_eq!(ids, [before.id.to_string(), after.id.to_string()]);
+    let mut wanted = [before.id.to_string(), after.id.to_string()];
+    wanted.sort();
+    assert_eq!(ids, wanted);
     assert_eq!(scene.drain().await.unwrap(), 0);
     assert_eq!(scene.acts().len(), 2);
     assert!(scene.acts().iter().all(|act| act["facts"]["claimed_before_by"].is_null()));

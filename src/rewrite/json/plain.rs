@@ -36,6 +36,7 @@ impl Run<'_> {
 
     /// With blanks around them if `ROOMY`; nothing passes if `SILENT`.
     #[inline(never)]
+    #[expect(clippy::too_many_lines, reason = "one loop whose state has to stay in registers")]
     fn plain_members<const ROOMY: bool, const SILENT: bool>(
         &mut self,
         parts: &mut Parts<'_>,

@@ -210,7 +210,8 @@ mod tests {
             mask(by, raw.as_bytes(), &mut written);
             if let Some((hidden, fill)) = covered(by, raw.as_bytes()) {
                 let fill = std::str::from_utf8(fill).unwrap();
-                let pieces = format!("{}{fill}{}", &raw[..hidden.start], &raw[hidden.end..]);
+                let pieces =
+                    [raw.get(..hidden.start), Some(fill), raw.get(hidden.end..)].map(Option::unwrap).concat();
                 assert_eq!(pieces, written, "{:?} of {raw}", by.spec());
                 covers += 1;
             }

@@ -198,9 +198,9 @@ impl Comparison {
 fn equal(a: Option<&Value>, b: Option<&Value>) -> Result<bool, Ambiguous> {
     match (a, b) {
         (Some(Value::List(a)), Some(Value::List(b))) => {
-            let pairs = a.iter().zip(b.iter());
+            let mut pairs = a.iter().zip(b.iter());
             let same = |all: bool, (a, b)| Ok(equal(Some(a), Some(b))? && all);
-            Ok(pairs.fold(Ok(true), |all, pair| same(all?, pair))? && a.len() == b.len())
+            Ok(pairs.try_fold(true, same)? && a.len() == b.len())
         }
         (Some(Value::Map(a)), Some(Value::Map(b))) => {
             let mut all = a.len() == b.len();

@@ -10,7 +10,7 @@ use super::support::*;
 /// A mask of a condition: `138****8000` where it is met, `***` where it is not.
 fn mask(when: &str, names: [&str; 2], params: &mut ParamTable) -> Arc<Mask> {
     let keep = MaskSpec::Keep { first: 3, last: 4, fill: '*' };
-    let masks = Masks::build([("phone", &keep)].into_iter(), &Keys::default()).expect("masks");
+    let masks = Masks::build([("phone", &keep)], &Keys::default()).expect("masks");
     let [then, otherwise] = names.map(|name| Arc::clone(masks.get(name).expect(name)));
     let when = Arc::new(Predicate::compile(when, params).expect(when));
     Arc::new(Mask::by_record("phone_by_country", when, then, otherwise).expect("of two plain ones"))
@@ -71,7 +71,7 @@ fn strength_is_that_of_the_mask_which_the_record_takes() {
     let mut params = ParamTable::default();
     let by_country = mask("record.country == \"CN\"", ["phone", "stars"], &mut params);
     let wide = MaskSpec::Keep { first: 4, last: 4, fill: '*' };
-    let wide = Masks::build([("wide", &wide)].into_iter(), &Keys::default()).expect("masks");
+    let wide = Masks::build([("wide", &wide)], &Keys::default()).expect("masks");
     let wide = Access::Mask(Arc::clone(wide.get("wide").expect("mask")));
     let grants = [Access::Mask(by_country), wide].map(|access| grant(vec![select("phone", access)])).into();
     let plan = plan(Format::Json, many("$[*]"), vec![rule("customer", grants)]);

@@ -1,6 +1,8 @@
 //! What the oracle and the fuzz targets found, each as a case of its own.
 
-use super::super::{Access, Bounds, Csv, CutReason, Format, Layout, Pairs, Path, Records, RuleId, RuleRef};
+use super::super::{
+    Access, Bounds, Csv, CutReason, Format, Layout, Pairs, Path, Records, RuleId, RuleRef, reference,
+};
 use super::support::*;
 
 fn table() -> Format {
@@ -118,4 +120,16 @@ fn an_index_is_one_that_jsonpath_has_too() {
         let path = path(text);
         assert_eq!(Path::parse_jsonpath(&path.to_jsonpath()).as_ref(), Ok(&path), "{text}");
     }
+}
+
+/// A guard that counts from the end made the oracle wait for records that nothing releases.
+#[test]
+fn a_record_that_nothing_releases_is_not_waited_for() {
+    let mut r = rule("r", Vec::new());
+    r.guards = vec![hide(&["l[-1]"])];
+    let bounds = Bounds { record_bytes: 20, ..Bounds::default() };
+    let plan = bounded(Format::Json, many("$[*]"), vec![r], bounds);
+    let input = format!(r#"[{{"l":["{}"]}}]"#, "x".repeat(100));
+    assert_eq!(out(&plan, &input), "[]");
+    assert!(reference::rewrite(&plan, &no_params(), input.as_bytes()).is_some());
 }
