@@ -134,7 +134,7 @@ fn explain_names_who_decided() {
         let why = explain(who);
         assert_eq!(why.code, 0, "{}{}", why.out, why.err);
         let line = |field: &str| {
-            let found = why.out.lines().filter(|line| line.trim_start().starts_with(field));
+            let mut found = why.out.lines().filter(|line| line.trim_start().starts_with(field));
             found.next_back().unwrap_or_else(|| panic!("{field}\n{}", why.out)).to_owned()
         };
         let place =
