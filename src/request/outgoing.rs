@@ -72,7 +72,7 @@ impl UpstreamRequest {
 }
 
 /// The permissions that apply to a record which is about to be changed; evidence that it was read and released
-/// under the [`PreRead`](crate::policy::PreRead) of the permit.
+/// under the [`PreRead`] of the permit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     grants: BTreeSet<Arc<str>>,

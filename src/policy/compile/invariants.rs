@@ -2,7 +2,7 @@
 //!
 //! A principal holds any roles that its groups and its name may give it together; conditions of bindings, permissions
 //! and guards are taken as possible, except where they can be decided from the roles alone. What such a principal gets
-//! is put together by [`assemble`], as for a request. Rights mostly add up, so that if everybody's roles together
+//! is put together by `assemble`, as for a request. Rights mostly add up, so that if everybody's roles together
 //! break nothing, nobody's do. Otherwise sets of up to [`TOGETHER`] roles are tried, the smallest first: one that lets
 //! the request through, one that gives the field, one the invariant is about. Roles that differ in nothing the
 //! invariant could see are tried once.

@@ -2,7 +2,7 @@
 //!
 //! The text around the inner answers is written anew from what is known of it: the way to the list, and of every
 //! element its id, its status and its answer. Every other member goes, besides the scalars of the root that are kept.
-//! Inner answers stream through a [`Rewriter`] of their own. What an element says behind its answer (Salesforce names
+//! Inner answers stream through a [`Rewriter`](super::Rewriter) of their own. What an element says behind its answer (Salesforce names
 //! the status and the id last) is waited for: until it is known that the answer is the one to this request and no
 //! error, what was rewritten is held, within [`Batch::held_bytes`]. An inner error, or a single record that is not
 //! released, is replaced by a neutral text. As many answers as requests, each once, or the text is cut.
