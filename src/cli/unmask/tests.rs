@@ -64,7 +64,10 @@ impl Scene {
 
     async fn unmask(&self, caller: &Caller, values: &[&str], recorded: Recorded) -> Came {
         let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-        let now = "2026-11-01T12:00:00Z".parse().unwrap();
+        // Each a second after the one before: acts stand in the order of their moments.
+        let start: jiff::Timestamp = "2026-11-01T12:00:00Z".parse().unwrap();
+        let before = self.store.count_acts().await.unwrap_or_default();
+        let now = start + std::time::Duration::from_secs(before);
         let (plan, store) = (&self.plan, &self.store);
         let asked = Asked { plan, store, now, mask: "account", caller, values: &values };
         let mut acts = Acts::new(Some("CRM-7".to_owned()));
