@@ -147,6 +147,9 @@ pub fn admitted(
 fn pre_read(permit: &Permit, before: Option<&[u8]>) -> Result<Option<Applied>, Refusal> {
     let Some(read) = permit.pre_read() else { return Ok(None) };
     let before = before.ok_or(Refusal::NothingBefore)?;
+    if permit.route().errors.as_ref().is_some_and(|shape| is_told(shape, before)) {
+        return Err(Refusal::NotReleased);
+    }
     let screened = rewrite(&read.plan, permit.params(), before);
     let released = screened.cut.is_none() && screened.counts.released > 0 && screened.counts.withheld == 0;
     if !released {

@@ -12,16 +12,16 @@ use crate::rewrite::{Cut, CutReason};
 use crate::upstream::UpstreamResponse;
 
 use super::body::StreamError;
-use super::content;
 use super::transform::opened;
 use super::unscreenable::Unscreenable;
+use super::{content, errors};
 
 /// The write's permissions that apply to the record as it is now. `None`: there are none, or it does not exist.
 /// Nothing of it is kept unless the write needs it; then no more of it than its bound.
 pub async fn judge(
     permit: &Permit,
     pre_read: &PreRead,
-    answer: UpstreamResponse,
+    mut answer: UpstreamResponse,
 ) -> Result<Option<Applied>, Unscreenable> {
     let status = answer.status();
     match status {
@@ -31,6 +31,13 @@ pub async fn judge(
             return Err(Unscreenable::Status(status));
         }
         status => return Err(Unscreenable::Unexpected(status)),
+    }
+    if let Some(shape) = permit.route().errors.as_ref().filter(|shape| shape.told.is_some())
+        && let Some(body) = errors::read(permit, &mut answer).await?
+        && errors::is_told(shape, &body)
+    {
+        // What stands beside an error is not the record.
+        return Err(Unscreenable::OwnError);
     }
     let plan = &pre_read.plan;
     let headers = &answer.head().headers;

@@ -77,7 +77,9 @@ async fn a_weak_tag_is_no_condition() {
 async fn a_record_that_cannot_be_kept_is_not_written() {
     let twice = r#"{"data":{"id":1,"owner_id":"li.na","credit_limit":5,"credit_limit":6}}"#;
     let large = format!(r#"{{"data":{{"id":1,"owner_id":"li.na","odd":"{}"}}}}"#, "x".repeat(3 << 20));
-    for record in [twice.to_owned(), large, r#"{"data":{"id":1,"owner_id":"li.na""#.to_owned()] {
+    let cut = r#"{"data":{"id":1,"owner_id":"li.na""#.to_owned();
+    let beside_an_error = r#"{"data":{"id":1,"owner_id":"li.na"},"errcode":3,"errmsg":"busy"}"#.to_owned();
+    for record in [twice.to_owned(), large, cut, beside_an_error] {
         let (gateway, upstream) = start(move |_| json(&record)).await;
         let refused = put(&gateway, &[], r#"{"phone":"139"}"#).await;
         assert_eq!(refused.status, 502, "{}", refused.text());
